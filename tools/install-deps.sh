@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Installs what a target needs and the machine lacks (Debian packages), as
+# root or through sudo; otherwise says exactly what to install and fails.
+# usage: tools/install-deps.sh build|test|check|soak
+set -u
+
+build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
+       liburcu-dev zlib1g-dev libjansson-dev"
+test="$build libcmocka-dev python3 xenstore-utils"
+check="$test clang-format cppcheck"
+soak="$test"
+
+case "${1:-}" in
+build|test|check|soak) want=${!1} ;;
+*) echo "usage: $0 build|test|check|soak" >&2; exit 1 ;;
+esac
+
+missing=""
+for p in $want; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||
+        missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+
+run=""
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        run=sudo
+    else
+        echo "These Debian packages are missing:$missing" >&2
+        echo "Install them with: sudo apt-get install -y$missing" >&2
+        exit 1
+    fi
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086
+$run apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 ||
+    { $run apt-get update >/dev/null &&
+      $run apt-get install -y --no-install-recommends $missing >/dev/null; } ||
+    { echo "could not install:$missing" >&2
+      echo "Try: apt-get update && apt-get install -y$missing" >&2; exit 1; }
