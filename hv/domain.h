@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A domain: for a guest one KVM VM and one sealed memfd, where frame number
+ * == memfd offset >> 12; domain 0 has neither and speaks through privcmd.
+ *
+ * Locking: domains are found under RCU (domain_get takes a reference, which
+ * outlives the read side).  domain->lock guards life cycle and memory
+ * accounting.  Events and grants have locks of their own (see their headers).
+ * Order: domain->lock, then grant lock, then event lock, then vcpu->lock.
+ */
+#ifndef HV_DOMAIN_H
+#define HV_DOMAIN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu.h>
+#include <urcu/rculist.h>
+#include <xen/xen.h>
+#include <xen/vcpu.h>
+
+struct evtchn_table;
+struct grant_table;
+struct trapped_bus;
+struct inflight;
+struct pv_domain;
+struct vcpu;
+
+#define MAX_VCPUS  XEN_LEGACY_MAX_VCPUS
+#define FRAME_SIZE 4096u
+#define DOMID_HV0  0
+
+/* Who is asked for the next domain id and the list of all. */
+struct hv {
+    struct cds_list_head domains; /* RCU list of struct domain, by domid */
+    pthread_mutex_t lock;         /* writers of domains, next_domid */
+    domid_t next_domid;
+    int kvm_fd; /* -1: no KVM, unit tests */
+    struct domain *dom0;
+    uint64_t boot_ns; /* CLOCK_MONOTONIC when system_time was 0 */
+    const struct kvm_host *host;
+};
+
+enum domain_state { DOMAIN_BUILDING, DOMAIN_ALIVE, DOMAIN_DYING };
+
+struct domain {
+    struct cds_list_head node;
+    struct rcu_head rcu;
+    atomic_uint refs;
+    struct hv *hv;
+    domid_t domid;
+    xen_domain_handle_t handle;
+    pthread_mutex_t lock;
+    enum domain_state state;
+    int pause_count;
+
+    /* Shutdown: SHUTDOWN_*, or -1 while running. */
+    int shutdown_code;
+    char crash_reason[256];
+
+    /* Memory; a guest's only.  mem maps the whole memfd. */
+    int vm_fd, mem_fd;
+    uint8_t *mem;
+    uint64_t nr_frames;  /* in the memfd, hv's own included */
+    uint64_t max_pages;  /* ceiling of the guest's frames */
+    uint64_t tot_pages;  /* given to the guest now */
+    uint64_t next_frame; /* populate hands out from here */
+    uint64_t *frame_map; /* one bit a frame: given to the guest */
+
+    uint64_t shared_info_gfn, gnttab_gfn, status_gfn, foreign_gfn;
+    uint32_t gnttab_nr; /* frames reserved at gnttab_gfn */
+    uint64_t foreign_nr;
+    struct shared_info *shared_info;
+
+    unsigned int max_vcpus;
+    struct vcpu *vcpu[MAX_VCPUS];
+
+    struct evtchn_table *evtchn;
+    struct grant_table *grants;
+    struct pv_domain *pv;        /* the monitor's side: hv/pv/pv.h */
+    struct trapped_bus *trapped; /* NULL without trapped devices */
+    struct inflight *inflight;   /* list, under lock */
+
+    uint64_t log_window_ns; /* domain_log()'s rate limit */
+    unsigned int log_count, log_dropped;
+};
+
+/* Frame gfn of d's memory, NULL if out of range (or d is domain 0). */
+void *domain_frame(struct domain *d, uint64_t gfn);
+
+/* True if the guest owns gfn (populated, not one of hv's own). */
+bool domain_owns_frame(struct domain *d, uint64_t gfn);
+
+/* Finds by id and takes a reference; NULL if there is none, or it is dying. */
+struct domain *domain_get(struct hv *hv, domid_t domid);
+void domain_put(struct domain *d);
+
+/* A hypercall's domid argument: DOMID_SELF is the caller.  As domain_get. */
+struct caller;
+struct domain *domain_get_for(const struct caller *c, domid_t domid);
+
+/*
+ * Makes a domain in state BUILDING, paused once, and links it in.  *domid 0
+ * asks for the next free id.  0, -EEXIST, -EINVAL, -ENOMEM or an errno of KVM.
+ */
+struct domain_create_args {
+    domid_t domid;
+    bool privileged; /* domain 0 */
+    unsigned int max_vcpus;
+    uint32_t max_evtchn_port; /* highest port number */
+    uint32_t max_grant_frames;
+    uint32_t max_maptrack_frames;
+};
+int domain_create(struct hv *hv, const struct domain_create_args *a,
+                  struct domain **out);
+
+/* Stops its vCPUs, breaks every tie to others, drops the creation reference. */
+void domain_destroy(struct domain *d);
+
+void domain_pause(struct domain *d);
+int domain_unpause(struct domain *d);
+
+/*
+ * Ends the domain's run with SHUTDOWN_reason and tells domain 0 by
+ * VIRQ_DOM_EXC.  Only the first call counts.
+ */
+void domain_shutdown(struct domain *d, unsigned int reason);
+
+/* domain_shutdown(SHUTDOWN_crash), with the reason in words, logged. */
+void domain_crash(struct domain *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU: a thread around KVM_RUN.  Its registers belong to that thread;
+ * others reach it only by vcpu_kick() and the atomic fields.
+ */
+#ifndef HV_VCPU_H
+#define HV_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/xen.h>
+#include <xen/vcpu.h>
+#include <linux/kvm.h>
+#include "hv/guest_access.h"
+
+#define NR_TRAPS  256
+#define POLL_NONE (-1)
+#define POLL_ANY  0
+
+enum vcpu_exit_kind {
+    EXIT_HYPERCALL,
+    EXIT_TRAP,
+    EXIT_PIO,
+    EXIT_MMIO,
+    EXIT_SIGNAL,
+    EXIT_HALT,
+    EXIT_OTHER,
+    NR_EXIT_KINDS
+};
+
+struct vcpu {
+    struct domain *d;
+    unsigned int id;
+    pthread_t thread;
+    pid_t tid;
+    bool thread_started;
+    int fd; /* KVM vCPU */
+    struct kvm_run *run;
+
+    /* vcpu->lock: wait/wake of the vCPU's thread. */
+    pthread_mutex_t lock;
+    bool up;            /* VCPUOP_up; false until initialised */
+    bool initialised;   /* context is set */
+    bool stop;          /* the domain is going */
+    atomic_bool in_run; /* in, or about to enter, KVM_RUN */
+    bool blocked;       /* in SCHEDOP_block */
+    bool kicked;        /* someone wants the thread to look around */
+    int wake_fd;        /* eventfd the thread sleeps on */
+
+    /* SCHEDOP_poll: POLL_NONE, POLL_ANY (several ports) or one port. */
+    atomic_int poll_port;
+
+    /* Where vcpu_info lives now (shared_info, or registered), host address. */
+    struct vcpu_info *_Atomic vcpu_info;
+    uint64_t vcpu_info_gfn;
+
+    /* Timers, deadlines in system time (ns); 0 = none. */
+    uint64_t singleshot_ns, periodic_ns, periodic_period;
+    uint64_t runstate_addr;
+    struct vcpu_runstate_info runstate;
+
+    /* The PV context: what hypercalls set and bounces use. */
+    struct trap_info traps[NR_TRAPS];
+    uint64_t kernel_ss, kernel_sp;
+    uint64_t event_cb, failsafe_cb, syscall_cb;
+    uint32_t cb_mask;  /* callbacks (1 << CALLBACKTYPE_*) that mask events */
+    bool user_mode;    /* the guest's user, not its kernel, was running */
+    uint64_t cr3, user_cr3;
+    uint64_t gdt_frames[16];
+    unsigned int gdt_ents;
+    uint64_t debugreg[8];
+    uint64_t gs_base_kernel, gs_base_user, fs_base;
+    unsigned int iopl;
+    struct vcpu_guest_context *init; /* until the first run */
+
+    uint64_t exits[NR_EXIT_KINDS];
+    uint64_t upcalls;
+
+    /* VIRQ and PIRQ bindings are event_channel.c's. */
+    uint32_t virq_to_port[NR_VIRQS];
+};
+
+/* Registers of the running exit, valid only in the vCPU's own thread. */
+static inline struct kvm_regs *vcpu_regs(struct vcpu *v)
+{
+    return &v->run->s.regs.regs;
+}
+
+static inline struct kvm_sregs *vcpu_sregs(struct vcpu *v)
+{
+    return &v->run->s.regs.sregs;
+}
+
+/*
+ * An event may be pending for v: wakes it if it is blocked or polling, brings
+ * it out of KVM_RUN if it runs.  Any thread, any lock but vcpu->lock.
+ */
+void vcpu_kick(struct vcpu *v);
+
+/* system_time now, in ns since hv started. */
+uint64_t hv_system_time(const struct hv *hv);
+
+#endif
