@@ -67,7 +67,9 @@ ARCHIVES :=
 SHLIBS   :=
 IMAGES   :=
 
-include $(sort $(wildcard */*.mk))
+# The tests come last: they link every archive.
+include $(filter-out tests/tests.mk,$(sort $(wildcard */*.mk)))
+include tests/tests.mk
 
 .PHONY: all deps
 all: deps

@@ -5,10 +5,14 @@
 # usage: tools/install-deps.sh build|test|check|soak
 set -u
 
+# shellcheck disable=SC2034
 build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
        liburcu-dev zlib1g-dev libjansson-dev"
+# shellcheck disable=SC2034
 test="$build libcmocka-dev python3 xenstore-utils"
+# shellcheck disable=SC2034
 check="$test clang-format cppcheck"
+# shellcheck disable=SC2034
 soak="$test"
 
 case "${1:-}" in
