@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <xen/xen.h>
+#include <xen/grant_table.h>
 #include "dom0/config.h"
 #include "dom0/elf.h"
 #include "dom0/image.h"
@@ -82,8 +83,8 @@ void builder_context(const struct builder_input *in,
 /* What the rest of dom0 must know of a domain that was built. */
 struct builder_result {
     uint64_t nr_pages;
-    xen_pfn_t store_mfn;
-    xen_pfn_t console_mfn;
+    xen_pfn_t store_frame; /* machine frames */
+    xen_pfn_t console_frame;
     evtchn_port_t store_port;
     evtchn_port_t console_port;
     uint64_t shared_info; /* machine address */
