@@ -3,16 +3,13 @@
 # Installs what a target needs and the machine lacks (Debian packages), as
 # root or through sudo; otherwise says exactly what to install and fails.
 # usage: tools/install-deps.sh build|test|check|soak
+# shellcheck disable=SC2034  # the lists are read by name
 set -u
 
-# shellcheck disable=SC2034
 build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
        liburcu-dev zlib1g-dev libjansson-dev"
-# shellcheck disable=SC2034
 test="$build libcmocka-dev python3 xenstore-utils"
-# shellcheck disable=SC2034
 check="$test clang-format cppcheck"
-# shellcheck disable=SC2034
 soak="$test"
 
 case "${1:-}" in

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kxbench: measures, and says against what.
+ *
+ * A suite is one file, tools/kxbench_<suite>.c, that ends in KXB_SUITE().
+ * main() calls its run() once per run, all suites in turn, so that a slow
+ * minute of the machine falls on every row alike; run() adds its samples to
+ * rows, which are summed up at the end.
+ */
+#ifndef TOOLS_KXBENCH_H
+#define TOOLS_KXBENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <jansson.h>
+
+#define KXB_NAME_MAX 64
+
+/* One figure: what was measured, and once finished, its summary. */
+struct kxb_row {
+    char suite[KXB_NAME_MAX];
+    char name[KXB_NAME_MAX];
+    char unit[KXB_NAME_MAX];
+    char floor[KXB_NAME_MAX]; /* name of another row of the suite, or "" */
+    double *samples;
+    size_t nr_samples, max_samples;
+    unsigned runs; /* runs that added something */
+    double median, q1, q3, p99;
+    double ratio; /* median over the floor's; NAN without one */
+};
+
+struct kxb {
+    bool quick;
+    unsigned runs;
+    const char *only;    /* variants to measure, comma separated; NULL: all */
+    char bin_dir[4096];  /* where kxl and hv stand */
+    char work_dir[4096]; /* scratch, on a disk */
+    struct kxb_row *rows;
+    size_t nr_rows;
+};
+
+struct kxb_suite {
+    const char *name;
+    const char *help;
+    /* One run: adds samples.  0 or -Exxx after saying why on stderr. */
+    int (*run)(struct kxb *b, unsigned run);
+    /* Optional: a table of its own for people, after the common one. */
+    void (*print)(const struct kxb *b);
+    struct kxb_suite *next;
+};
+
+/* Called by KXB_SUITE before main(). */
+void kxb_suite_register(struct kxb_suite *suite);
+
+#define KXB_SUITE(ident, ...)                                                  \
+    static struct kxb_suite ident##_suite = {__VA_ARGS__};                     \
+    static void __attribute__((constructor)) ident##_register(void)            \
+    {                                                                          \
+        kxb_suite_register(&ident##_suite);                                    \
+    }
+
+/* kxbench_stats.c */
+
+/*
+ * The row of that suite and name, made at its first mention.  floor may be
+ * NULL.  The pointer holds until the next kxb_row() call; NULL: no memory.
+ */
+struct kxb_row *kxb_row(struct kxb *b, const char *suite, const char *name,
+                        const char *unit, const char *floor);
+/* The row, or NULL when nothing made it. */
+const struct kxb_row *kxb_row_find(const struct kxb *b, const char *suite,
+                                   const char *name);
+/* Adds one run's samples.  0, -EINVAL (none, or not finite), -ENOMEM. */
+int kxb_row_add(struct kxb_row *row, const double *samples, size_t nr);
+/* Makes or finds a row and adds to it, in one step. */
+int kxb_add(struct kxb *b, const char *suite, const char *name,
+            const char *unit, const char *floor, const double *samples,
+            size_t nr);
+/* Adds a JSON array of numbers; also -EINVAL when it holds anything else. */
+int kxb_add_json(struct kxb *b, const char *suite, const char *name,
+                 const char *unit, const char *floor, const json_t *samples);
+/* Sums every row up: quantiles, then ratios. */
+void kxb_finish(struct kxb *b);
+void kxb_free_rows(struct kxb *b);
+/*
+ * The q-quantile (0..1) of sorted[nr], nr > 0, interpolated linearly between
+ * neighbours.
+ */
+double kxb_quantile(const double *sorted, size_t nr, double q);
+
+/* kxbench_report.c */
+
+/* The aligned table for people, on stdout. */
+void kxb_print_table(const struct kxb *b);
+/* {"host": {...}, "rows": [...]}; a new reference, NULL without memory. */
+json_t *kxb_json(const struct kxb *b);
+
+/* kxbench_guest.c */
+
+/* Called for each "BENCH {json}" line of a guest. */
+typedef int (*kxb_bench_fn)(struct kxb *b, const json_t *line, void *arg);
+
+/*
+ * Boots the bench guest privately by `kxl run` and feeds its BENCH lines to
+ * fn.  `extra` is its command line, `devices` further lines of xl.cfg.  0, or
+ * -Exxx after saying why on stderr.
+ */
+int kxb_guest_run(struct kxb *b, const char *extra, const char *devices,
+                  kxb_bench_fn fn, void *arg);
+/* A file of `size` bytes, filled, under work_dir.  0 or -Exxx. */
+int kxb_make_image(struct kxb *b, char *path, size_t path_size, uint64_t size);
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t kxb_now(void);
+/* Progress, on stderr, one line. */
+void kxb_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+KXBENCH_OBJS := $(call objs,$(wildcard tools/kxbench*.c))
+$(eval $(call program,kxbench,$(KXBENCH_OBJS),,-ljansson -luring -lm))
