@@ -11,6 +11,7 @@
 #ifndef HV_PV_DOORBELL_H
 #define HV_PV_DOORBELL_H
 
+#include <stdint.h>
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 
