@@ -54,7 +54,10 @@ struct trapped_env {
      */
     int (*coalesce_pio)(void *opaque, uint16_t port, unsigned int nr, bool add);
 
-    /* Optional.  One line for hv's log, without newline. */
+    /*
+     * Optional.  One line for hv's log, without newline.  A hostile guest
+     * can cause many: hv limits the rate.
+     */
     void (*log)(void *opaque, const char *msg);
 
     void *opaque;
@@ -128,7 +131,6 @@ struct trapped_dev {
     const struct trapped_env *env;
     struct trapped_bus *bus;
     unsigned int pirq;
-    unsigned int log_budget; /* lines a hostile guest may still cause */
     pthread_mutex_t lock;
     void *priv;
 };
@@ -147,7 +149,7 @@ uint64_t trapped_mmio_page(struct trapped_dev *dev);
 /* An edge on the device's IRQ. */
 void trapped_raise(struct trapped_dev *dev);
 
-/* Says what a guest did wrong; falls silent after a few lines per device. */
+/* Says what a guest did wrong, in one line. */
 void trapped_log(struct trapped_dev *dev, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
