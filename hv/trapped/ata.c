@@ -650,13 +650,6 @@ static bool ata_string(struct trapped_dev *dev, unsigned int offset,
 
 /* ---- life ---- */
 
-/* All but COMMAND and CONTROL have no effect that cannot wait. */
-static void coalesce(struct trapped_dev *dev, uint16_t base, bool add)
-{
-    if (dev->env->coalesce_pio)
-        dev->env->coalesce_pio(dev->env->opaque, base, REG_STATUS, add);
-}
-
 static void ata_destroy(struct trapped_dev *dev)
 {
     struct ata *a = dev->priv;
@@ -696,7 +689,9 @@ static int ata_create(struct trapped_dev *dev, struct kxen_trapped *desc,
     a->error = 0x01;
     put_signature(a);
     dev->priv = a;
-    coalesce(dev, base, true);
+    /* All but COMMAND and CONTROL have no effect that cannot wait. */
+    if (dev->env->coalesce_pio)
+        dev->env->coalesce_pio(dev->env->opaque, base, REG_STATUS, true);
     return 0;
 }
 

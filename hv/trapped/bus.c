@@ -33,6 +33,7 @@ struct trapped_bus {
     struct range ranges[MAX_RANGES];
     unsigned int nr_ranges;
     unsigned int mmio_pages;
+    bool stopping; /* atomic */
 };
 
 struct trapped_bus *trapped_bus_create(const struct trapped_env *env)
@@ -42,6 +43,16 @@ struct trapped_bus *trapped_bus_create(const struct trapped_env *env)
     if (bus)
         bus->env = *env;
     return bus;
+}
+
+void trapped_bus_stop(struct trapped_bus *bus)
+{
+    __atomic_store_n(&bus->stopping, true, __ATOMIC_RELAXED);
+}
+
+bool trapped_stopping(const struct trapped_dev *dev)
+{
+    return __atomic_load_n(&dev->bus->stopping, __ATOMIC_RELAXED);
 }
 
 void trapped_bus_destroy(struct trapped_bus *bus)

@@ -70,6 +70,13 @@ struct trapped_bus;
 struct trapped_bus *trapped_bus_create(const struct trapped_env *env);
 
 /*
+ * The domain is going down: a device in the midst of a guest's endless list of
+ * requests leaves off after the current one.  Any thread, before joining the
+ * vCPUs.
+ */
+void trapped_bus_stop(struct trapped_bus *bus);
+
+/*
  * Stops the devices' threads, waits for their I/O, closes their descriptors.
  * No vCPU may be inside trapped_pio() or trapped_mmio().  NULL is allowed.
  */
@@ -145,6 +152,9 @@ int trapped_claim_mmio(struct trapped_dev *dev, uint64_t start, uint64_t len);
 
 /* The next free page of the virtio window. */
 uint64_t trapped_mmio_page(struct trapped_dev *dev);
+
+/* Whether trapped_bus_stop() was called. */
+bool trapped_stopping(const struct trapped_dev *dev);
 
 /* An edge on the device's IRQ. */
 void trapped_raise(struct trapped_dev *dev);
