@@ -17,7 +17,15 @@
 
 #define KXB_NAME_MAX 64
 
-/* One figure: what was measured, and once finished, its summary. */
+struct kxb_summary {
+    double median, q1, q3, p99;
+};
+
+/*
+ * One figure: what was measured, and once finished, its summary.  Samples of
+ * all runs are pooled; of runs that came as summaries (a guest's, without
+ * floating point or much of a console) each figure is the median over runs.
+ */
 struct kxb_row {
     char suite[KXB_NAME_MAX];
     char name[KXB_NAME_MAX];
@@ -25,9 +33,10 @@ struct kxb_row {
     char floor[KXB_NAME_MAX]; /* name of another row of the suite, or "" */
     double *samples;
     size_t nr_samples, max_samples;
-    unsigned runs; /* runs that added something */
-    double median, q1, q3, p99;
-    double ratio; /* median over the floor's; NAN without one */
+    struct kxb_summary *parts;
+    unsigned runs;          /* that added something; of parts, if there are */
+    struct kxb_summary all; /* by kxb_finish() */
+    double ratio;           /* median over the floor's; NAN without one */
 };
 
 struct kxb {
@@ -77,9 +86,17 @@ int kxb_row_add(struct kxb_row *row, const double *samples, size_t nr);
 int kxb_add(struct kxb *b, const char *suite, const char *name,
             const char *unit, const char *floor, const double *samples,
             size_t nr);
-/* Adds a JSON array of numbers; also -EINVAL when it holds anything else. */
+/* Adds one run's summary.  0, -EINVAL (the row has samples), -ENOMEM. */
+int kxb_row_add_summary(struct kxb_row *row, const struct kxb_summary *part);
+/*
+ * Adds what a JSON object tells: "samples", an array of numbers, else
+ * "median" with "q1", "q3", "p99" (or none of the three); "unit" if it has
+ * one stands in place of unit.  Also -EINVAL when it holds neither.
+ */
 int kxb_add_json(struct kxb *b, const char *suite, const char *name,
-                 const char *unit, const char *floor, const json_t *samples);
+                 const char *unit, const char *floor, const json_t *line);
+/* Was anything measured? */
+bool kxb_row_has_data(const struct kxb_row *row);
 /* Sums every row up: quantiles, then ratios. */
 void kxb_finish(struct kxb *b);
 void kxb_free_rows(struct kxb *b);
@@ -101,13 +118,18 @@ json_t *kxb_json(const struct kxb *b);
 /* Called for each "BENCH {json}" line of a guest. */
 typedef int (*kxb_bench_fn)(struct kxb *b, const json_t *line, void *arg);
 
+struct kxb_guest {
+    const char *extra;   /* command line */
+    const char *devices; /* further lines of xl.cfg */
+    int poll_us;         /* how long backends spin; -1: they never sleep */
+};
+
 /*
  * Boots the bench guest privately by `kxl run` and feeds its BENCH lines to
- * fn.  `extra` is its command line, `devices` further lines of xl.cfg.  0, or
- * -Exxx after saying why on stderr.
+ * fn.  0, or -Exxx after saying why on stderr.
  */
-int kxb_guest_run(struct kxb *b, const char *extra, const char *devices,
-                  kxb_bench_fn fn, void *arg);
+int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest, kxb_bench_fn fn,
+                  void *arg);
 /* A file of `size` bytes, filled, under work_dir.  0 or -Exxx. */
 int kxb_make_image(struct kxb *b, char *path, size_t path_size, uint64_t size);
 

@@ -133,11 +133,7 @@ static int bare_rows(struct kxb *b, json_t *all)
     int rc = 0;
 
     json_object_foreach (all, name, row) {
-        const json_t *samples = json_object_get(row, "samples");
-        const char *unit = json_string_value(json_object_get(row, "unit"));
-
-        rc = kxb_add_json(b, SUITE, name, unit ? unit : "ns", floor_name(name),
-                          samples);
+        rc = kxb_add_json(b, SUITE, name, "ns", floor_name(name), row);
         if (rc)
             break;
     }
@@ -172,23 +168,23 @@ static int bare_run(struct kxb *b)
 static int guest_line(struct kxb *b, const json_t *line, void *arg)
 {
     const char *name = json_string_value(json_object_get(line, "name"));
-    const char *unit = json_string_value(json_object_get(line, "unit"));
-    const json_t *samples = json_object_get(line, "samples");
 
     (void)arg;
-    if (!name || !samples)
-        return 0;
-    return kxb_add_json(b, SUITE, name, unit ? unit : "ns", floor_name(name),
-                        samples);
+    return name ? kxb_add_json(b, SUITE, name, "ns", floor_name(name), line)
+                : 0;
 }
 
 static int floors_run(struct kxb *b, unsigned run)
 {
+    const struct kxb_guest guest = {
+        .extra = b->quick ? "bench=floors quick=1" : "bench=floors",
+        .devices = "",
+        .poll_us = -1,
+    };
     int rc = cacheline_run(b), one;
 
     (void)run;
-    one = kxb_guest_run(b, b->quick ? "bench=floors quick=1" : "bench=floors",
-                        "", guest_line, NULL);
+    one = kxb_guest_run(b, &guest, guest_line, NULL);
     rc = rc ? rc : one;
     one = bare_run(b);
     return rc ? rc : one;

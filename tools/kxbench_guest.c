@@ -54,7 +54,7 @@ static int find_image(const struct kxb *b, char *path, size_t size)
 }
 
 static int write_config(const struct kxb *b, const char *path,
-                        const char *extra, const char *devices)
+                        const struct kxb_guest *guest)
 {
     char image[5000];
     FILE *f;
@@ -72,7 +72,7 @@ static int write_config(const struct kxb *b, const char *path,
             "name = \"kxbench\"\nkernel = \"%s\"\nmemory = %d\n"
             "extra = \"%s\"\non_poweroff = \"destroy\"\n"
             "on_crash = \"destroy\"\n%s",
-            image, GUEST_MEM, extra, devices);
+            image, GUEST_MEM, guest->extra, guest->devices);
     return fclose(f) ? -EIO : 0;
 }
 
@@ -161,18 +161,20 @@ static int guest_end(pid_t pid, const struct tail *tail)
     return -EIO;
 }
 
-int kxb_guest_run(struct kxb *b, const char *extra, const char *devices,
-                  kxb_bench_fn fn, void *arg)
+int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest, kxb_bench_fn fn,
+                  void *arg)
 {
     struct tail tail = {0};
-    char cfg[5000];
+    char cfg[5000], poll_us[16];
     pid_t pid = -1;
     int out = -1, rc, end;
 
     snprintf(cfg, sizeof(cfg), "%s/bench.cfg", b->work_dir);
-    rc = write_config(b, cfg, extra, devices);
+    rc = write_config(b, cfg, guest);
     if (rc)
         return rc;
+    snprintf(poll_us, sizeof(poll_us), "%d", guest->poll_us);
+    setenv("KXEN_POLL_US", poll_us, 1);
     rc = spawn_kxl(b, cfg, &pid, &out);
     if (rc)
         goto out_cfg;

@@ -58,9 +58,10 @@ static json_t *row_json(const struct kxb_row *row)
 {
     return json_pack(
         "{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:i, s:o, s:o}", "suite",
-        row->suite, "name", row->name, "unit", row->unit, "median", row->median,
-        "q1", row->q1, "q3", row->q3, "p99", row->p99, "runs", (int)row->runs,
-        "floor", row->floor[0] ? json_string(row->floor) : json_null(), "ratio",
+        row->suite, "name", row->name, "unit", row->unit, "median",
+        row->all.median, "q1", row->all.q1, "q3", row->all.q3, "p99",
+        row->all.p99, "runs", (int)row->runs, "floor",
+        row->floor[0] ? json_string(row->floor) : json_null(), "ratio",
         isnan(row->ratio) ? json_null() : json_real(row->ratio));
 }
 
@@ -69,7 +70,7 @@ json_t *kxb_json(const struct kxb *b)
     json_t *rows = json_array();
 
     for (size_t i = 0; i < b->nr_rows; i++)
-        if (b->rows[i].nr_samples)
+        if (kxb_row_has_data(&b->rows[i]))
             json_array_append_new(rows, row_json(&b->rows[i]));
     return json_pack("{s:o, s:o}", "host", host_json(b), "rows", rows);
 }
@@ -91,7 +92,8 @@ static void format_number(char *buf, size_t size, double x)
 
 static void print_row(const struct kxb_row *row, int width)
 {
-    double figures[] = {row->median, row->q1, row->q3, row->p99};
+    double figures[] = {row->all.median, row->all.q1, row->all.q3,
+                        row->all.p99};
     char text[64];
 
     printf("%-*s  %-8s", width, row->name, row->unit);
@@ -114,7 +116,7 @@ void kxb_print_table(const struct kxb *b)
     for (size_t i = 0; i < b->nr_rows; i++) {
         const struct kxb_row *row = &b->rows[i];
 
-        if (!row->nr_samples)
+        if (!kxb_row_has_data(row))
             continue;
         if (strcmp(suite, row->suite)) {
             suite = row->suite;

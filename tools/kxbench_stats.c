@@ -64,7 +64,7 @@ int kxb_row_add(struct kxb_row *row, const double *samples, size_t nr)
 {
     int rc;
 
-    if (!nr)
+    if (!nr || row->parts)
         return -EINVAL;
     for (size_t i = 0; i < nr; i++)
         if (!isfinite(samples[i]))
@@ -87,29 +87,82 @@ int kxb_add(struct kxb *b, const char *suite, const char *name,
     return row ? kxb_row_add(row, samples, nr) : -ENOMEM;
 }
 
-int kxb_add_json(struct kxb *b, const char *suite, const char *name,
-                 const char *unit, const char *floor, const json_t *samples)
+int kxb_row_add_summary(struct kxb_row *row, const struct kxb_summary *part)
 {
-    size_t nr = json_array_size(samples);
-    double *list;
-    int rc = -EINVAL;
+    struct kxb_summary *parts;
 
-    if (!nr)
+    if (row->nr_samples || !isfinite(part->median) || !isfinite(part->q1) ||
+        !isfinite(part->q3) || !isfinite(part->p99))
         return -EINVAL;
-    list = calloc(nr, sizeof(*list));
-    if (!list)
+    parts = realloc(row->parts, (row->runs + 1) * sizeof(*parts));
+    if (!parts)
         return -ENOMEM;
-    for (size_t i = 0; i < nr; i++) {
-        const json_t *n = json_array_get(samples, i);
+    row->parts = parts;
+    parts[row->runs++] = *part;
+    return 0;
+}
 
+/* 0, or -EINVAL when an element is no number. */
+static int numbers_of(const json_t *array, double *list)
+{
+    size_t i;
+    json_t *n;
+
+    json_array_foreach (array, i, n) {
         if (!json_is_number(n))
-            goto out;
+            return -EINVAL;
         list[i] = json_number_value(n);
     }
-    rc = kxb_add(b, suite, name, unit, floor, list, nr);
-out:
+    return 0;
+}
+
+static int add_samples(struct kxb_row *row, const json_t *samples)
+{
+    size_t nr = json_array_size(samples);
+    double *list = calloc(nr ? nr : 1, sizeof(*list));
+    int rc = list ? numbers_of(samples, list) : -ENOMEM;
+
+    if (!rc)
+        rc = kxb_row_add(row, list, nr);
     free(list);
     return rc;
+}
+
+static int add_summary(struct kxb_row *row, const json_t *line)
+{
+    const json_t *median = json_object_get(line, "median");
+    struct kxb_summary part;
+    const struct {
+        const char *key;
+        double *to;
+    } rest[] = {{"q1", &part.q1}, {"q3", &part.q3}, {"p99", &part.p99}};
+
+    if (!json_is_number(median))
+        return -EINVAL;
+    part.median = json_number_value(median);
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+        const json_t *n = json_object_get(line, rest[i].key);
+
+        *rest[i].to = json_is_number(n) ? json_number_value(n) : part.median;
+    }
+    return kxb_row_add_summary(row, &part);
+}
+
+int kxb_add_json(struct kxb *b, const char *suite, const char *name,
+                 const char *unit, const char *floor, const json_t *line)
+{
+    const char *told = json_string_value(json_object_get(line, "unit"));
+    const json_t *samples = json_object_get(line, "samples");
+    struct kxb_row *row = kxb_row(b, suite, name, told ? told : unit, floor);
+
+    if (!row)
+        return -ENOMEM;
+    return samples ? add_samples(row, samples) : add_summary(row, line);
+}
+
+bool kxb_row_has_data(const struct kxb_row *row)
+{
+    return row->nr_samples || row->parts;
 }
 
 double kxb_quantile(const double *sorted, size_t nr, double q)
@@ -129,17 +182,46 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static struct kxb_summary summarise(double *samples, size_t nr)
+{
+    qsort(samples, nr, sizeof(*samples), compare_doubles);
+    return (struct kxb_summary){
+        .median = kxb_quantile(samples, nr, 0.5),
+        .q1 = kxb_quantile(samples, nr, 0.25),
+        .q3 = kxb_quantile(samples, nr, 0.75),
+        .p99 = kxb_quantile(samples, nr, 0.99),
+    };
+}
+
+/* The median over the parts of the figure at `offset` of each. */
+static double median_of_parts(const struct kxb_row *row, size_t offset)
+{
+    double *list = calloc(row->runs, sizeof(*list));
+    double median = NAN;
+
+    if (!list)
+        return median;
+    for (unsigned i = 0; i < row->runs; i++)
+        list[i] = *(const double *)((const char *)&row->parts[i] + offset);
+    median = summarise(list, row->runs).median;
+    free(list);
+    return median;
+}
+
+#define FIGURE(row, which)                                                     \
+    median_of_parts(row, offsetof(struct kxb_summary, which))
+
 static void row_finish(struct kxb_row *row)
 {
-    size_t nr = row->nr_samples;
-
-    if (!nr)
-        return;
-    qsort(row->samples, nr, sizeof(*row->samples), compare_doubles);
-    row->q1 = kxb_quantile(row->samples, nr, 0.25);
-    row->median = kxb_quantile(row->samples, nr, 0.5);
-    row->q3 = kxb_quantile(row->samples, nr, 0.75);
-    row->p99 = kxb_quantile(row->samples, nr, 0.99);
+    if (row->parts)
+        row->all = (struct kxb_summary){
+            .median = FIGURE(row, median),
+            .q1 = FIGURE(row, q1),
+            .q3 = FIGURE(row, q3),
+            .p99 = FIGURE(row, p99),
+        };
+    else if (row->nr_samples)
+        row->all = summarise(row->samples, row->nr_samples);
 }
 
 void kxb_finish(struct kxb *b)
@@ -151,15 +233,22 @@ void kxb_finish(struct kxb *b)
         const struct kxb_row *floor = row_lookup(b, row->suite, row->floor);
 
         row->ratio = NAN;
-        if (floor && floor->nr_samples && floor->median != 0)
-            row->ratio = row->median / floor->median;
+        if (floor && kxb_row_has_data(floor) && kxb_row_has_data(row) &&
+            floor->all.median != 0)
+            row->ratio = row->all.median / floor->all.median;
     }
+}
+
+static void free_row(struct kxb_row *row)
+{
+    free(row->samples);
+    free(row->parts);
 }
 
 void kxb_free_rows(struct kxb *b)
 {
     for (size_t i = 0; i < b->nr_rows; i++)
-        free(b->rows[i].samples);
+        free_row(&b->rows[i]);
     free(b->rows);
     b->rows = NULL;
     b->nr_rows = 0;

@@ -47,10 +47,10 @@ static void order_does_not_matter(void **state)
     (void)state;
     assert_int_equal(kxb_add(&b, "s", "a", "ns", NULL, mixed, 5), 0);
     kxb_finish(&b);
-    assert_close(b.rows[0].median, 3);
-    assert_close(b.rows[0].q1, 2);
-    assert_close(b.rows[0].q3, 4);
-    assert_close(b.rows[0].p99, 4.96);
+    assert_close(b.rows[0].all.median, 3);
+    assert_close(b.rows[0].all.q1, 2);
+    assert_close(b.rows[0].all.q3, 4);
+    assert_close(b.rows[0].all.p99, 4.96);
     kxb_free_rows(&b);
 }
 
@@ -66,7 +66,7 @@ static void runs_pool_their_samples(void **state)
     assert_int_equal(b.nr_rows, 1);
     assert_int_equal(b.rows[0].runs, 2);
     assert_int_equal(b.rows[0].nr_samples, 3);
-    assert_close(b.rows[0].median, 2);
+    assert_close(b.rows[0].all.median, 2);
     kxb_free_rows(&b);
 }
 
@@ -81,8 +81,8 @@ static void many_samples_survive_growth(void **state)
         assert_int_equal(kxb_add(&b, "s", "a", "ns", NULL, &x, 1), 0);
     }
     kxb_finish(&b);
-    assert_close(b.rows[0].median, 501);
-    assert_close(b.rows[0].p99, 991);
+    assert_close(b.rows[0].all.median, 501);
+    assert_close(b.rows[0].all.p99, 991);
     kxb_free_rows(&b);
 }
 
@@ -117,10 +117,55 @@ static void no_ratio_without_the_floor(void **state)
     kxb_free_rows(&b);
 }
 
+static void json_samples_and_summaries_are_taken(void **state)
+{
+    json_t *three =
+        json_pack("{s:[i,i,i], s:s}", "samples", 3, 1, 2, "unit", "us");
+    json_t *summary = json_pack("{s:i, s:i, s:i, s:f}", "median", 5, "q1", 4,
+                                "q3", 6, "p99", 9.5);
+    json_t *bare = json_pack("{s:i}", "median", 7);
+    struct kxb b = {0};
+
+    (void)state;
+    assert_int_equal(kxb_add_json(&b, "s", "a", "ns", NULL, three), 0);
+    assert_int_equal(kxb_add_json(&b, "s", "b", "ns", NULL, summary), 0);
+    assert_int_equal(kxb_add_json(&b, "s", "b", "ns", NULL, bare), 0);
+    assert_int_equal(kxb_add_json(&b, "s", "b", "ns", NULL, summary), 0);
+    kxb_finish(&b);
+    assert_string_equal(b.rows[0].unit, "us");
+    assert_close(b.rows[0].all.median, 2);
+    assert_int_equal(b.rows[1].runs, 3);
+    assert_close(b.rows[1].all.median, 5);
+    assert_close(b.rows[1].all.q1, 4);
+    assert_close(b.rows[1].all.p99, 9.5);
+    json_decref(three);
+    json_decref(summary);
+    json_decref(bare);
+    kxb_free_rows(&b);
+}
+
+static void samples_and_summaries_do_not_mix(void **state)
+{
+    const struct kxb_summary part = {1, 1, 1, 1}, bad = {1, 1, 1, NAN};
+    const double one[] = {1};
+    struct kxb b = {0};
+
+    (void)state;
+    assert_int_equal(kxb_add(&b, "s", "a", "ns", NULL, one, 1), 0);
+    assert_int_equal(kxb_row_add_summary(&b.rows[0], &part), -EINVAL);
+    assert_non_null(kxb_row(&b, "s", "b", "ns", NULL));
+    assert_int_equal(kxb_row_add_summary(&b.rows[1], &bad), -EINVAL);
+    assert_int_equal(kxb_row_add_summary(&b.rows[1], &part), 0);
+    assert_int_equal(kxb_add(&b, "s", "b", "ns", NULL, one, 1), -EINVAL);
+    kxb_free_rows(&b);
+}
+
 static void what_is_no_number_is_refused(void **state)
 {
     const double bad[] = {1, NAN}, worse[] = {INFINITY};
-    json_t *mixed = json_pack("[i, s]", 1, "two"), *none = json_array();
+    json_t *mixed = json_pack("{s:[i, s]}", "samples", 1, "two");
+    json_t *none = json_pack("{s:[]}", "samples");
+    json_t *empty = json_object();
     struct kxb b = {0};
 
     (void)state;
@@ -129,10 +174,12 @@ static void what_is_no_number_is_refused(void **state)
     assert_int_equal(kxb_add(&b, "s", "a", "ns", NULL, bad, 0), -EINVAL);
     assert_int_equal(kxb_add_json(&b, "s", "a", "ns", NULL, mixed), -EINVAL);
     assert_int_equal(kxb_add_json(&b, "s", "a", "ns", NULL, none), -EINVAL);
+    assert_int_equal(kxb_add_json(&b, "s", "a", "ns", NULL, empty), -EINVAL);
     assert_int_equal(kxb_add_json(&b, "s", "a", "ns", NULL, NULL), -EINVAL);
-    assert_int_equal(b.rows[0].nr_samples, 0);
+    assert_false(kxb_row_has_data(&b.rows[0]));
     json_decref(mixed);
     json_decref(none);
+    json_decref(empty);
     kxb_free_rows(&b);
 }
 
@@ -159,6 +206,8 @@ int main(void)
         cmocka_unit_test(many_samples_survive_growth),
         cmocka_unit_test(ratio_is_quotient_of_medians),
         cmocka_unit_test(no_ratio_without_the_floor),
+        cmocka_unit_test(json_samples_and_summaries_are_taken),
+        cmocka_unit_test(samples_and_summaries_do_not_mix),
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(long_names_are_cut_not_overrun),
     };

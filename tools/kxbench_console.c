@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Characters per second from the guest to its console: the trapped UART, an
+ * exit for each, beside Xen's console ring.
+ */
+#include "tools/kxbench.h"
+
+#include <stdio.h>
+
+#define SUITE "console"
+
+struct variant {
+    const char *name, *device, *driver;
+};
+
+static const struct variant variants[] = {
+    {"uart", "trapped = [ \"uart\" ]", "uart"},
+    {"xen", "", "xen"},
+};
+#define NR_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+
+/* {"name": "chars", "ops": characters, "ns": in how long} */
+static int console_line(struct kxb *b, const json_t *line, void *arg)
+{
+    const struct variant *v = arg;
+    const char *op = json_string_value(json_object_get(line, "name"));
+    double chars = json_number_value(json_object_get(line, "ops"));
+    double ns = json_number_value(json_object_get(line, "ns"));
+    char name[2 * KXB_NAME_MAX], floor[KXB_NAME_MAX];
+    double rate = chars * 1e9 / ns;
+
+    if (!op || ns <= 0)
+        return 0;
+    snprintf(name, sizeof(name), "%s_%.50s", v->name, op);
+    snprintf(floor, sizeof(floor), "uart_%.50s", op);
+    return kxb_add(b, SUITE, name, "chars/s", v == variants ? NULL : floor,
+                   &rate, 1);
+}
+
+static int console_run(struct kxb *b, unsigned run)
+{
+    int rc = 0, one;
+
+    for (size_t i = 0; i < NR_VARIANTS; i++) {
+        const struct variant *v = &variants[(i + run) % NR_VARIANTS];
+        char extra[256];
+        const struct kxb_guest guest = {
+            .extra = extra, .devices = v->device, .poll_us = 0};
+
+        kxb_say("console: %s", v->name);
+        snprintf(extra, sizeof(extra), "bench=console driver=%s%s", v->driver,
+                 b->quick ? " quick=1" : "");
+        one = kxb_guest_run(b, &guest, console_line, (void *)v);
+        rc = rc ? rc : one;
+    }
+    return rc;
+}
+
+KXB_SUITE(console, .name = SUITE,
+          .help = "characters per second, trapped UART and Xen's ring",
+          .run = console_run)
