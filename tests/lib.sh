@@ -17,6 +17,8 @@
 #   expect STATUS REGEX COMMAND...      ends so and says so (stdout or stderr)
 #   store_read PATH                     a node of the store
 #
+# and what tests/guests.sh has on our own guests.
+#
 # Times are multiplied by $KXEN_SCALE.  The trap on EXIT ends the host; when
 # the test did not succeed, it first shows the daemons' logs.
 set -u
@@ -32,6 +34,7 @@ SAN_FLAGS=
 # shellcheck disable=SC2034
 [ "$SCALE" = 1 ] || SAN_FLAGS=-fsanitize=address,undefined
 declare -A DAEMON_PID=()
+HELPERS=() # further processes of a test, for the trap to end
 # What each daemon opens when it is ready.
 declare -A DAEMON_SOCKET=([hv]=hv.sock [kxenstored]=xenstored/socket
                           [dom0]=dom0.sock)
@@ -136,6 +139,7 @@ test_end() {
     local status=$?
     trap - EXIT
     [ $status = 0 ] || [ $status = 77 ] || show_logs
+    [ ${#HELPERS[@]} = 0 ] || kill "${HELPERS[@]}" 2>/dev/null
     host_stop
     exit $status
 }
@@ -213,3 +217,5 @@ expect() {
 store_read() {
     XENSTORED_PATH=$KXEN_RUN_DIR/xenstored/socket xenstore-read "$1" 2>/dev/null
 }
+
+. "$KXEN_TOP/tests/guests.sh"

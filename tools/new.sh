@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Starts a new test or driver from the templates beside this file.
+# Starts a new test or driver from a template or, a driver, from the echo backend.
 # usage: tools/new.sh test|driver NAME
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,11 +10,20 @@ die() {
     exit 1
 }
 
-# $1: template, $2: the file to make
-from_template() {
-    [ ! -e "$2" ] || die "$2 is there already; choose another name"
-    sed -e "s/@NAME@/$name/g" -e "s/@UPPER@/${name^^}/g" \
-        "tools/templates/$1" >"$2" || die "cannot write $2"
+fresh() {
+    [ ! -e "$1" ] || die "$1 is there already; choose another name"
+}
+
+# The echo device, renamed, under a banner of its own ($1: the old file, $2:
+# the new one, $3: what it says).  Echo always builds, so the copy does.
+from_echo() {
+    awk -v banner="$3" '
+        NR == 1 { print; next }
+        !done && /^\/\*/ { print "/*\n * " banner "\n */"; skip = 1 }
+        !skip { print }
+        skip && /\*\// { skip = 0; done = 1 }
+    ' "$1" | sed -e "s/echo/$name/g" -e "s/ECHO/${name^^}/g" >"$2" ||
+        die "cannot write $2"
     echo "made $2"
 }
 
@@ -26,11 +35,16 @@ name=${2:-}
     die "make new-$kind NAME=x: NAME is '$name', expected a lower-case C name"
 
 if [ "$kind" = test ]; then
-    from_template test.sh "tests/kvm/$name.sh"
-    echo "run it: make test T=kvm/$name"
+    fresh "tests/kvm/$name.sh"
+    sed "s/@NAME@/$name/g" tools/templates/test.sh >"tests/kvm/$name.sh" ||
+        die "cannot write tests/kvm/$name.sh"
+    echo "made tests/kvm/$name.sh; run it: make test T=kvm/$name"
     exit 0
 fi
-from_template backend.c "backends/$name.c"
-from_template protocol.h "backends/$name.h"
-echo "its protocol goes into backends/$name.h, its turn into backends/$name.c;"
-echo "build and look at it: make && kxl info"
+fresh "backends/$name.c"
+fresh "backends/$name.h"
+from_echo backends/echo.c "backends/$name.c" \
+    "Backend \"$name\", protocol backends/$name.h: what it does."
+from_echo backends/echo.h "backends/$name.h" \
+    "The $name device's protocol: what the frontend writes to the store."
+echo "It builds, and echoes; now make it do what it is for."

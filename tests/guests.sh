@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# What tests do with our guests: how each is told what to do, and what it says.
+# tests/lib.sh sources this.
+
+# shellcheck disable=SC2034
+SHELL_READY='^kxen> '
+# shellcheck disable=SC2034
+VERIFY_ROUND='round [0-9]+'
+VERIFY_DONE='verify: .*OK'
+VERIFY_BAD='verify: .*(FAIL|error)'
+
+# The verifier's command line; words given later win.
+verify_args() {
+    local seed=7 rounds=2 word
+    for word; do
+        case $word in
+        seed=*) seed=${word#*=} ;;
+        rounds=*) rounds=${word#*=} ;;
+        esac
+    done
+    echo "seed=$seed rounds=$rounds"
+}
+
+# IMAGE SEED ROUND: the host's own look at what the guest wrote.
+image_check() {
+    "$BIN/kximgcheck" "$@" || fail "the host does not find in $1 what the guest wrote"
+}
+
+# NAME IMAGE DEVICES: boots the verifier on it, to the end, and looks after it.
+verify_run() {
+    local cfg
+    cfg=$(write_cfg "$1" verify "$3" "extra = \"$(verify_args)\"")
+    expect 0 "$VERIFY_DONE" kxl run "$cfg"
+    image_check "$2" 7
+}
+
+# A socket gets beginnings of messages and junk; some clients stay connected
+# while the next ones come, all are gone in the end.
+half_messages() {
+    python3 - "$1" <<'END'
+import os, socket, struct, sys, time
+pieces = [
+    b"", b"\0", b"\1\2\3", b"{", b'{"cmd": "li', b"}{\n", b"\n\n\n",
+    b'{"cmd": 7}\n', b"[" * 5000 + b"\n", b"x" * 100000,
+    struct.pack("<IIII", 2, 1, 0, 100) + b"/local", struct.pack("<III", 2, 1, 0),
+    struct.pack("<IIII", 2, 1, 0, 0xffffffff), struct.pack("<IIII", 0xffff, 1, 2, 4),
+    struct.pack("<IIII", 11, 1, 0, 5) + b"no-nl", os.urandom(64), os.urandom(4096),
+]
+stay = []
+for piece in pieces:
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(2)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(piece)
+    except OSError:
+        pass  # hung up on: that is an answer
+    stay.append(s) if len(stay) < 6 else s.close()
+time.sleep(0.2)
+for s in stay:
+    s.close()
+END
+}
+
+# WHAT REGEX [LINE...]: the hostile guest does that; the log of some daemon
+# must match REGEX, a bystander's disk goes on, destroy works at once.
+hostile() {
+    local what=$1 text=$2 image bad good
+    shift 2
+    host_start
+    image=$(make_image good.img 4)
+    create good verify "disk = [ \"$image,raw,xvda,w\" ]" \
+        "extra = \"$(verify_args rounds=0)\""
+    good=$domid
+    image=$(make_image bad.img 4)
+    create bad badguest "disk = [ \"$image,raw,xvda,w\" ]" \
+        "extra = \"bad=$what\"" 'on_crash = "preserve"' \
+        'on_poweroff = "preserve"' "$@"
+    bad=$domid
+    wait_for 15 log_says "$bad" "$text" || fail "nobody said '$text'"
+    destroy_at_once bad
+    still_verifies "$good"
+    host_alive
+}
+
+log_says() {
+    cat "$KXEN_RUN_DIR"/*.log "$(console_file "$1")" 2>/dev/null |
+        grep -qE -- "$2" || kxl dmesg 2>/dev/null | grep -qE -- "$2"
+}
+
+destroy_at_once() {
+    local start=$SECONDS
+    kxl destroy "$1" || fail "kxl destroy $1"
+    gone_wait "$1" 5
+    [ $((SECONDS - start)) -le $((5 * SCALE)) ] || fail "destroy was slow"
+}
+
+# DOMID: its verifier finishes further rounds, and found nothing wrong.
+still_verifies() {
+    local log
+    log=$(console_file "$1")
+    local before
+    before=$(grep -cE "$VERIFY_ROUND" "$log")
+    more_rounds() { [ "$(grep -cE "$VERIFY_ROUND" "$log")" -gt "$before" ]; }
+    wait_for 30 more_rounds || fail "domain $1 verifies no further"
+    ! grep -qE "$VERIFY_BAD" "$log" || fail "domain $1 found bad data"
+}
+
+# FILE DOMID...: counts writes to the state nodes of their disks, both ends.
+watch_states() {
+    local file=$1 id end
+    shift
+    : >"$file"
+    for id; do
+        for end in 0/backend/vbd/$id "$id/device/vbd"; do
+            XENSTORED_PATH=$KXEN_RUN_DIR/xenstored/socket xenstore-watch \
+                "/local/domain/$end/51712/state" >>"$file" &
+            HELPERS+=($!)
+        done
+    done
+    # Each watch fires once when it is set.
+    watches_set() { [ "$(wc -l <"$file")" = $((2 * $#)) ]; }
+    wait_for 10 watches_set "$@" || broken "the watches do not fire"
+}
+
+# KILLS DOMAINS
+kill_dom0_under_io() {
+    local kills=$1 domains=$2 n image
+    local -A ids=()
+    host_start
+    for ((n = 1; n <= domains; n++)); do
+        image=$(make_image "disk$n.img" 8)
+        create "steady$n" verify "disk = [ \"$image,raw,xvda,w\" ]" \
+            "extra = \"$(verify_args seed="$n" rounds=0)\"" \
+            'on_poweroff = "preserve"'
+        ids[$n]=$domid
+        console_wait "$domid" "$VERIFY_ROUND" 30
+    done
+    watch_states "$KXEN_TEST_TMP/states" "${ids[@]}"
+    for ((n = 1; n <= kills; n++)); do
+        sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+        daemon_kill dom0
+        daemon_start dom0
+        [ $((n % 10)) != 0 ] || echo "$n kills"
+    done
+    for n in "${!ids[@]}"; do
+        still_verifies "${ids[$n]}"
+    done
+    n=$(wc -l <"$KXEN_TEST_TMP/states")
+    [ "$n" = $((2 * domains)) ] || fail "a device's state was written"
+    for n in "${!ids[@]}"; do
+        kxl shutdown "steady$n" || fail "kxl shutdown steady$n"
+        console_wait "${ids[$n]}" "$VERIFY_DONE" 30
+        image_check "$KXEN_TEST_TMP/disk$n.img" "$n"
+    done
+    host_alive
+}

@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Proves that the verifying guest drives the same image over the trapped
+# ata device, and that the host finds in it what the guest wrote.
+set -u
+. "$KXEN_TOP/tests/lib.sh"
+
+image=$(make_image disk.img 8)
+verify_run ata "$image" "trapped = [ \"ata,target=$image\" ]"
