@@ -87,9 +87,13 @@ static inline unsigned int fake_edges(struct fake *f)
 /* Until *cond_expr is true, or five seconds have gone. */
 #define wait_until(cond_expr)                                                  \
     do {                                                                       \
-        for (int tries_ = 0; !(cond_expr) && tries_ < 50000; tries_++)         \
-            usleep(100);                                                       \
-        assert_true(cond_expr);                                                \
+        bool came_ = false;                                                    \
+        for (int tries_ = 0; !came_ && tries_ < 50000; tries_++) {             \
+            came_ = (cond_expr);                                               \
+            if (!came_)                                                        \
+                usleep(100);                                                   \
+        }                                                                      \
+        assert_true(came_);                                                    \
     } while (0)
 
 static inline struct fake *fake_new(void)
