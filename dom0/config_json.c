@@ -255,6 +255,8 @@ static int list_from_json(struct json_reader *r, json_t *list, void **room,
 {
     int rc = 0;
 
+    if (!json_is_array(list))
+        return fail(r, "devices", "not a list");
     *room = calloc(json_array_size(list) + 1, size);
     if (!*room)
         return -ENOMEM;

@@ -77,25 +77,32 @@ static int parse_item(struct parser *p, struct config_value *list, int depth)
     return rc;
 }
 
+/* Behind an element: the ',' if another may follow. */
+static int parse_comma(struct parser *p)
+{
+    int rc;
+
+    if (p->tok.type == TOKEN_CLOSE || p->tok.type == TOKEN_END)
+        return 0;
+    if (p->tok.type != TOKEN_COMMA)
+        return expected(p, "',' or ']' after a list's element");
+    rc = next(p);
+    return rc ? rc : skip_newlines(p);
+}
+
 /* Behind the '[', up to and with the ']'. */
 static int parse_list(struct parser *p, struct config_value *list, int depth)
 {
-    struct config_pos open = list->pos;
     int rc = skip_newlines(p);
 
     while (!rc && p->tok.type != TOKEN_CLOSE) {
-        rc = parse_item(p, list, depth);
-        if (rc || p->tok.type == TOKEN_CLOSE)
-            break;
         if (p->tok.type == TOKEN_END)
-            return config_fail(p->err, &open,
+            return config_fail(p->err, &list->pos,
                                "expected a ']' for this list before the end "
                                "of the file");
-        if (p->tok.type != TOKEN_COMMA)
-            return expected(p, "',' or ']' after a list's element");
-        rc = next(p);
+        rc = parse_item(p, list, depth);
         if (!rc)
-            rc = skip_newlines(p);
+            rc = parse_comma(p);
     }
     return rc ? rc : next(p);
 }
