@@ -31,7 +31,8 @@ SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(,)undefined \
 	-fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 
 # Host code, said once.
-HOST_CFLAGS := -std=gnu11 -O2 -g -fPIC -pthread -D_GNU_SOURCE $(WARN) \
+HOST_CFLAGS := -std=gnu11 -O2 -g -fPIC -pthread -D_GNU_SOURCE \
+	-D__XEN_TOOLS__=1 $(WARN) \
 	$(SANFLAGS) -I. -Ihv/include -I$(B)/gen $(CFLAGS)
 HOST_LDFLAGS := -pthread $(SANFLAGS) $(LDFLAGS)
 # Guest code: freestanding, no vector registers, no red zone (an upcall is

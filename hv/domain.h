@@ -21,6 +21,7 @@
 #include <xen/vcpu.h>
 
 struct evtchn_table;
+struct foreign_window;
 struct grant_table;
 struct trapped_bus;
 struct inflight;
@@ -78,9 +79,13 @@ struct domain {
 
     struct evtchn_table *evtchn;
     struct grant_table *grants;
+    struct foreign_window *foreign;
     struct pv_domain *pv;        /* the monitor's side: hv/pv/pv.h */
     struct trapped_bus *trapped; /* NULL without trapped devices */
     struct inflight *inflight;   /* list, under lock */
+
+    char console_line[256]; /* console_io's, under lock */
+    unsigned int console_len;
 
     uint64_t log_window_ns; /* domain_log()'s rate limit */
     unsigned int log_count, log_dropped;

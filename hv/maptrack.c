@@ -6,12 +6,14 @@
 
 /* Ends the free list. */
 #define NO_HANDLE UINT32_MAX
+/* Nobody needs more than a million mappings. */
+#define MAX_FRAMES 4096u
 
 int maptrack_owner_init(struct maptrack_owner *o, struct domain *d,
                         uint32_t max_frames)
 {
-    if (max_frames > NO_HANDLE / MAPTRACK_PER_FRAME)
-        max_frames = NO_HANDLE / MAPTRACK_PER_FRAME;
+    if (max_frames > MAX_FRAMES)
+        max_frames = MAX_FRAMES;
     *o = (struct maptrack_owner){
         .d = d,
         .max_frames = max_frames,

@@ -43,8 +43,8 @@ struct maptrack_owner {
 };
 
 /*
- * Nothing mapped; at most max_frames * MAPTRACK_PER_FRAME ever, for mappings
- * made by d (domain 0, for a connection).  0 or -ENOMEM.
+ * Nothing mapped; at most max_frames * MAPTRACK_PER_FRAME (and a million) ever,
+ * for mappings made by d (domain 0, for a connection).  0 or -ENOMEM.
  */
 int maptrack_owner_init(struct maptrack_owner *o, struct domain *d,
                         uint32_t max_frames);

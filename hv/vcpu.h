@@ -30,6 +30,9 @@ enum vcpu_exit_kind {
     NR_EXIT_KINDS
 };
 
+/* Where the thread is, which decides how a kick reaches it. */
+enum vcpu_where { VCPU_IN_HV, VCPU_IN_GUEST, VCPU_ASLEEP };
+
 struct vcpu {
     struct domain *d;
     unsigned int id;
@@ -39,15 +42,23 @@ struct vcpu {
     int fd; /* KVM vCPU */
     struct kvm_run *run;
 
-    /* vcpu->lock: wait/wake of the vCPU's thread. */
+    /*
+     * vcpu->lock guards up, initialised, stop, paused and their condition
+     * variable; where is written by the vCPU's thread alone.
+     */
     pthread_mutex_t lock;
-    bool up;            /* VCPUOP_up; false until initialised */
-    bool initialised;   /* context is set */
-    bool stop;          /* the domain is going */
-    atomic_bool in_run; /* in, or about to enter, KVM_RUN */
-    bool blocked;       /* in SCHEDOP_block */
-    bool kicked;        /* someone wants the thread to look around */
-    int wake_fd;        /* eventfd the thread sleeps on */
+    pthread_cond_t cond; /* paused or no longer */
+    bool up;             /* VCPUOP_up */
+    bool initialised;    /* a context is set */
+    bool started;        /* KVM has its first registers */
+    bool stop;           /* the domain is going */
+    bool parked;         /* the thread waits: paused, down or shut down */
+    atomic_int where;    /* enum vcpu_where */
+    atomic_bool kicked;  /* someone wants the thread to look around */
+    atomic_bool flush;   /* forget translations before running on */
+    bool blocked;        /* in SCHEDOP_block or _poll; own thread only */
+    int wake_fd;         /* eventfd the thread sleeps on */
+    timer_t timer;       /* brings it out of KVM_RUN at a deadline */
 
     /* SCHEDOP_poll: POLL_NONE, POLL_ANY (several ports) or one port. */
     atomic_int poll_port;
@@ -58,6 +69,9 @@ struct vcpu {
 
     /* Timers, deadlines in system time (ns); 0 = none. */
     uint64_t singleshot_ns, periodic_ns, periodic_period;
+    uint64_t poll_deadline_ns; /* SCHEDOP_poll's timeout, 0 = none */
+    unsigned int poll_nr;
+    uint32_t poll_ports[128];
     uint64_t runstate_addr;
     struct vcpu_runstate_info runstate;
 
@@ -75,6 +89,9 @@ struct vcpu {
     unsigned int iopl;
     struct vcpu_guest_context *init; /* until the first run */
 
+    const void *time_written_at; /* the vcpu_info that has the time */
+    uint64_t time_written_ns;
+    uint64_t out_next; /* rip behind the OUT of the current doorbell exit */
     uint64_t exits[NR_EXIT_KINDS];
     uint64_t upcalls;
 
@@ -92,6 +109,37 @@ static inline struct kvm_sregs *vcpu_sregs(struct vcpu *v)
 {
     return &v->run->s.regs.sregs;
 }
+
+/* Makes vCPU `id` of d: KVM's side and its thread, which waits to come up. */
+int vcpu_create(struct domain *d, unsigned int id);
+
+/* Ends the thread; not from v's own. */
+void vcpu_stop(struct vcpu *v);
+
+/* Frees a stopped vCPU, or NULL. */
+void vcpu_free(struct vcpu *v);
+
+/* True when what SCHEDOP_poll waits for is there, or its timeout is over. */
+bool sched_poll_done(struct vcpu *v);
+
+/* Lets the thread look at up, stop and the domain's pause count again. */
+void vcpu_wake(struct vcpu *v);
+
+/* Waits until the thread is out of the guest and parked. */
+void vcpu_wait_parked(struct vcpu *v);
+
+/* Sets the registers of the first entry; -EEXIST if it has run, -EINVAL. */
+int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);
+int vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *ctx);
+
+/* One KVM_RUN, uninterpreted: 0, -EINTR or -errno. Own thread only. */
+int vcpu_enter(struct vcpu *v);
+
+/* Arms or, with 0, forgets a deadline. Own thread only. */
+void vcpu_timers_changed(struct vcpu *v);
+
+/* Rewrites pvclock data in vcpu_info and the runstate area. */
+void vcpu_update_time(struct vcpu *v);
 
 /*
  * An event may be pending for v: wakes it if it is blocked or polling, brings

@@ -158,6 +158,18 @@ int kxctrl_inflight_get(kxctrl *k, uint32_t domid, const char *key, size_t size,
                         int *fd);
 int kxctrl_inflight_drop(kxctrl *k, uint32_t domid, const char *key);
 
+/* Why a domain's vCPUs came out to hv, summed over them, since it started. */
+struct kxen_exit_stats {
+    uint64_t hypercall; /* doorbell exits: hypercalls */
+    uint64_t trap;      /* exceptions */
+    uint64_t pio;       /* other port I/O: trapped devices */
+    uint64_t mmio;
+    uint64_t signal;  /* brought out by an event or a timer */
+    uint64_t other;
+    uint64_t upcalls; /* event upcalls delivered */
+};
+int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s);
+
 /* Trapped devices, made before the domain first runs. */
 enum kxen_trapped_kind {
     KXEN_TRAPPED_UART = 1,   /* 16550A at I/O port base (0x3f8) */

@@ -14,6 +14,10 @@
 struct domain;
 struct vcpu;
 
+/* Makes d's empty window, after its memory. 0 or -Exxx. */
+int foreign_window_init(struct domain *d);
+void foreign_window_free(struct domain *d);
+
 /*
  * Puts frame rgfn of rd into a free frame of d's window, at *gfn; readonly is
  * enforced by the mapping.  The caller holds a reference to rd until

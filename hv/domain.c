@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "hv/domain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xen/sched.h>
+#include "hv/event_channel.h"
+#include "hv/grant_table.h"
+#include "hv/inflight.h"
+#include "hv/log.h"
+#include "hv/memory.h"
+#include "hv/pv/pv.h"
+#include "hv/trapped/trapped.h"
+#include "hv/vcpu.h"
+
+#define MAX_GRANT_FRAMES     64
+#define DEFAULT_GRANT_FRAMES 32
+#define DEFAULT_MAPTRACK     1024
+
+void *domain_frame(struct domain *d, uint64_t gfn)
+{
+    if (!d->mem || gfn >= d->nr_frames)
+        return NULL;
+    return d->mem + (gfn << 12);
+}
+
+bool domain_owns_frame(struct domain *d, uint64_t gfn)
+{
+    return d->frame_map && gfn < d->max_pages &&
+           (d->frame_map[gfn / 64] >> (gfn % 64) & 1);
+}
+
+static struct domain *find_rcu(struct hv *hv, domid_t domid)
+{
+    struct domain *d;
+
+    cds_list_for_each_entry_rcu(d, &hv->domains, node)
+        if (d->domid == domid)
+            return d;
+    return NULL;
+}
+
+struct domain *domain_get(struct hv *hv, domid_t domid)
+{
+    struct domain *d;
+
+    rcu_read_lock();
+    d = find_rcu(hv, domid);
+    if (d) {
+        /* A count of zero never rises: the domain is being freed. */
+        unsigned int n = atomic_load(&d->refs);
+
+        while (n && !atomic_compare_exchange_weak(&d->refs, &n, n + 1))
+            ;
+        if (!n)
+            d = NULL;
+    }
+    rcu_read_unlock();
+    return d;
+}
+
+struct domain *domain_get_for(const struct caller *c, domid_t domid)
+{
+    return domain_get(c->d->hv, domid == DOMID_SELF ? c->d->domid : domid);
+}
+
+static void domain_free(struct domain *d)
+{
+    evtchn_free(d);
+    gnttab_free(d);
+    memory_free(d);
+    inflight_free(d);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+static void domain_free_rcu(struct rcu_head *head)
+{
+    domain_free(caa_container_of(head, struct domain, rcu));
+}
+
+void domain_put(struct domain *d)
+{
+    if (d && atomic_fetch_sub(&d->refs, 1) == 1)
+        call_rcu(&d->rcu, domain_free_rcu);
+}
+
+static int choose_domid(struct hv *hv, domid_t want, bool priv, domid_t *out)
+{
+    if (priv || want) {
+        *out = want;
+        return find_rcu(hv, want) ? -EEXIST : 0;
+    }
+    for (unsigned int tries = 0; tries < DOMID_FIRST_RESERVED; tries++) {
+        if (!hv->next_domid || hv->next_domid >= DOMID_FIRST_RESERVED)
+            hv->next_domid = 1;
+        *out = hv->next_domid++;
+        if (!find_rcu(hv, *out))
+            return 0;
+    }
+    return -ENOSPC;
+}
+
+static int check_args(const struct domain_create_args *a)
+{
+    if (a->domid >= DOMID_FIRST_RESERVED || !a->max_vcpus ||
+        a->max_vcpus > MAX_VCPUS || a->max_grant_frames > MAX_GRANT_FRAMES)
+        return -EINVAL;
+    return 0;
+}
+
+static int domain_init_vm(struct domain *d)
+{
+    if (d->hv->kvm_fd < 0)
+        return 0;
+    d->vm_fd = ioctl(d->hv->kvm_fd, KVM_CREATE_VM, 0);
+    if (d->vm_fd < 0)
+        return -errno;
+    fcntl(d->vm_fd, F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
+int domain_create(struct hv *hv, const struct domain_create_args *a,
+                  struct domain **out)
+{
+    struct domain *d;
+    int rc = check_args(a);
+
+    if (rc)
+        return rc;
+    d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    d->hv = hv;
+    d->vm_fd = d->mem_fd = -1;
+    d->shutdown_code = -1;
+    d->max_vcpus = a->max_vcpus;
+    d->gnttab_nr =
+        a->max_grant_frames ? a->max_grant_frames : DEFAULT_GRANT_FRAMES;
+    d->pause_count = a->privileged ? 0 : 1;
+    atomic_init(&d->refs, 1);
+    pthread_mutex_init(&d->lock, NULL);
+    rc = evtchn_init(d, a->max_evtchn_port);
+    if (!rc)
+        rc = gnttab_init(d, d->gnttab_nr,
+                         a->max_maptrack_frames ? a->max_maptrack_frames
+                                                : DEFAULT_MAPTRACK);
+    if (!rc && !a->privileged)
+        rc = domain_init_vm(d);
+    if (rc)
+        goto fail;
+    pthread_mutex_lock(&hv->lock);
+    rc = choose_domid(hv, a->domid, a->privileged, &d->domid);
+    if (!rc)
+        cds_list_add_tail_rcu(&d->node, &hv->domains);
+    pthread_mutex_unlock(&hv->lock);
+    if (rc)
+        goto fail;
+    *out = d;
+    return 0;
+fail:
+    domain_free(d);
+    return rc;
+}
+
+static void destroy_vcpus(struct domain *d)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        if (!d->vcpu[i])
+            continue;
+        pthread_mutex_lock(&d->vcpu[i]->lock);
+        d->vcpu[i]->stop = true;
+        pthread_mutex_unlock(&d->vcpu[i]->lock);
+        vcpu_wake(d->vcpu[i]);
+    }
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            vcpu_stop(d->vcpu[i]);
+}
+
+void domain_destroy(struct domain *d)
+{
+    bool first;
+
+    pthread_mutex_lock(&d->lock);
+    first = d->state != DOMAIN_DYING;
+    d->state = DOMAIN_DYING;
+    pthread_mutex_unlock(&d->lock);
+    if (!first)
+        return;
+    pthread_mutex_lock(&d->hv->lock);
+    cds_list_del_rcu(&d->node);
+    pthread_mutex_unlock(&d->hv->lock);
+    destroy_vcpus(d);
+    trapped_bus_destroy(d->trapped);
+    d->trapped = NULL;
+    evtchn_destroy(d);
+    gnttab_destroy(d);
+    evtchn_raise_global_virq(d->hv, VIRQ_DOM_EXC);
+    domain_put(d);
+}
+
+static void wake_all(struct domain *d)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            vcpu_wake(d->vcpu[i]);
+}
+
+void domain_pause(struct domain *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->pause_count++;
+    pthread_mutex_unlock(&d->lock);
+    wake_all(d);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            vcpu_wait_parked(d->vcpu[i]);
+}
+
+int domain_unpause(struct domain *d)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&d->lock);
+    if (!d->pause_count)
+        rc = -EINVAL;
+    else if (!--d->pause_count && d->state == DOMAIN_BUILDING)
+        d->state = DOMAIN_ALIVE;
+    pthread_mutex_unlock(&d->lock);
+    wake_all(d);
+    return rc;
+}
+
+void domain_shutdown(struct domain *d, unsigned int reason)
+{
+    bool first;
+
+    pthread_mutex_lock(&d->lock);
+    first = d->shutdown_code < 0;
+    if (first)
+        d->shutdown_code = reason;
+    pthread_mutex_unlock(&d->lock);
+    wake_all(d);
+    if (first)
+        evtchn_raise_global_virq(d->hv, VIRQ_DOM_EXC);
+}
+
+void domain_crash(struct domain *d, const char *fmt, ...)
+{
+    char why[sizeof(d->crash_reason)];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    pthread_mutex_lock(&d->lock);
+    if (d->shutdown_code < 0)
+        memcpy(d->crash_reason, why, sizeof(why));
+    pthread_mutex_unlock(&d->lock);
+    domain_log(d, "crashed: %s", why);
+    domain_shutdown(d, SHUTDOWN_crash);
+}

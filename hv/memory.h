@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* A domain's memory: the sealed memfd, its frames, XENMEM_* calls. */
+#ifndef HV_MEMORY_H
+#define HV_MEMORY_H
+
+#include "hv/domain.h"
+
+/*
+ * Sizes and maps d's memfd for at most kib of RAM and makes its vCPUs.
+ * -EEXIST if done before, -EINVAL if 0 or over 1 TiB, or -errno.
+ */
+int domain_set_max_mem(struct domain *d, uint64_t kib);
+
+/*
+ * Gives d nr more frames, their numbers (ascending) to gfns unless NULL.
+ * -ENOMEM, and none given, if that exceeds max_pages.
+ */
+int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns);
+
+/* Lets go of everything above; nothing may use the memory any more. */
+void memory_free(struct domain *d);
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In and out of a ring-3 guest: its first registers, hypercall and trap exits,
+ * the frames that Xen pushes, and services run in guest context.
+ */
+#include "hv/pv/pv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include "hv/hypercall.h"
+#include "hv/kvm_host.h"
+#include "hv/log.h"
+#include "hv/pv/foreign.h"
+
+#define RFLAGS_FIXED 0x2ull
+#define RFLAGS_TF    0x100ull
+#define RFLAGS_IF    0x200ull
+#define RFLAGS_IOPL  0x3000ull
+#define RFLAGS_NT    0x4000ull
+#define RFLAGS_RF    0x10000ull
+#define RFLAGS_VM    0x20000ull
+#define RFLAGS_AC    0x40000ull
+#define BOUNCE_CLEARS                                                          \
+    (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC)
+
+#define CR0_PV   0x80010033ull
+#define CR4_PV   0x620ull
+#define CR4_PGE  0x80ull
+#define EFER_PV  0xd01ull
+#define SFMASK   0x47700ull
+#define MSR_STAR   0xc0000081u
+#define MSR_LSTAR  0xc0000082u
+#define MSR_SFMASK 0xc0000084u
+#define PTE_ADDR 0x000ffffffffff000ull
+#define PTE_U    0x4ull
+#define TI_IF    4 /* trap_info.flags: the handler starts masked */
+
+static const struct mon_header *mon(const struct vcpu *v)
+{
+    return domain_frame(v->d, v->d->pv->text_gfn);
+}
+
+static uint64_t vcpu_block(const struct vcpu *v)
+{
+    return MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE;
+}
+
+static uint8_t *stack_page(const struct vcpu *v)
+{
+    return domain_frame(v->d, v->d->pv->vcpu_gfn + v->id * PV_VCPU_FRAMES +
+                                  MON_TSS_PAGES);
+}
+
+static void regs_dirty(struct vcpu *v)
+{
+    v->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
+/* ---- first entry ---- */
+
+static void flat_segment(struct kvm_segment *s, uint16_t sel, uint8_t type,
+                         bool code)
+{
+    *s = (struct kvm_segment){
+        .selector = sel,
+        .limit = 0xffffffff,
+        .type = type,
+        .present = 1,
+        .dpl = 3,
+        .s = 1,
+        .g = 1,
+        .db = !code,
+        .l = code,
+    };
+}
+
+static void ring3_segments(struct kvm_sregs *s)
+{
+    flat_segment(&s->cs, FLAT_CS64, 11, true);
+    flat_segment(&s->ss, FLAT_SS, 3, false);
+}
+
+static void null_segment(struct kvm_segment *s, uint64_t base)
+{
+    *s = (struct kvm_segment){.base = base, .unusable = 1};
+}
+
+static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
+{
+    const struct vcpu_guest_context *c = v->init;
+
+    ring3_segments(s);
+    null_segment(&s->ds, 0);
+    null_segment(&s->es, 0);
+    null_segment(&s->fs, c->fs_base);
+    null_segment(&s->gs, c->gs_base_kernel);
+    null_segment(&s->ldt, 0);
+    s->tr = (struct kvm_segment){
+        .selector = 0xe040,
+        .base = vcpu_block(v) + MON_TSS_OFF,
+        .limit = 104 + 8192,
+        .type = 11,
+        .present = 1,
+    };
+    s->gdt.base = vcpu_block(v) + MON_GDT_OFF;
+    s->gdt.limit = 0xffff;
+    s->idt.base = MON_VA + MON_IDT_OFF;
+    s->idt.limit = 0xfff;
+    s->cr0 = CR0_PV;
+    s->cr3 = v->cr3;
+    s->cr4 = CR4_PV;
+    s->efer = EFER_PV;
+}
+
+static int set_msrs(struct vcpu *v)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry e[3];
+    } m = {
+        .head.nmsrs = 3,
+        .e = {{.index = MSR_STAR, .data = 0xe023ull << 48 | 0xe008ull << 32},
+              {.index = MSR_LSTAR, .data = MON_VA + mon(v)->syscall},
+              {.index = MSR_SFMASK, .data = SFMASK}},
+    };
+    int n = ioctl(v->fd, KVM_SET_MSRS, &m);
+
+    return n < 0 ? -errno : n == 3 ? 0 : -ENOTSUP;
+}
+
+/* Guest time is the host's TSC; where KVM adds an offset, take it away. */
+static void zero_tsc_offset(struct vcpu *v)
+{
+    uint64_t zero = 0;
+    struct kvm_device_attr a = {
+        .group = KVM_VCPU_TSC_CTRL,
+        .attr = KVM_VCPU_TSC_OFFSET,
+        .addr = (uintptr_t)&zero,
+    };
+
+    if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &a) < 0)
+        return; /* software KVM: rdtsc is the host's own anyway */
+}
+
+static void set_initial_regs(struct vcpu *v)
+{
+    const struct cpu_user_regs *u = &v->init->user_regs;
+    struct kvm_regs *r = vcpu_regs(v);
+
+    *r = (struct kvm_regs){
+        .rax = u->rax, .rbx = u->rbx, .rcx = u->rcx, .rdx = u->rdx,
+        .rsi = u->rsi, .rdi = u->rdi, .rbp = u->rbp, .rsp = u->rsp,
+        .r8 = u->r8, .r9 = u->r9, .r10 = u->r10, .r11 = u->r11,
+        .r12 = u->r12, .r13 = u->r13, .r14 = u->r14, .r15 = u->r15,
+        .rip = u->rip,
+        .rflags = (u->rflags & ~RFLAGS_IOPL) | RFLAGS_FIXED | RFLAGS_IF,
+    };
+    regs_dirty(v);
+}
+
+static int set_xcr0(struct vcpu *v)
+{
+    struct kvm_xcrs x = {
+        .nr_xcrs = 1,
+        .xcrs = {{.xcr = 0, .value = v->d->hv->host->xcr0}},
+    };
+
+    /* Without XSAVE there is nothing to set. */
+    return ioctl(v->fd, KVM_SET_XCRS, &x) < 0 && errno != EINVAL ? -errno : 0;
+}
+
+int pv_vcpu_start(struct vcpu *v)
+{
+    struct kvm_sregs s;
+    int rc;
+
+    rc = pv_install_slots(v->d, v->cr3 >> 12);
+    if (!rc)
+        rc = ioctl(v->fd, KVM_GET_SREGS, &s) < 0 ? -errno : 0;
+    if (rc)
+        return rc;
+    fill_sregs(v, &s);
+    if (ioctl(v->fd, KVM_SET_SREGS, &s) < 0)
+        return -errno;
+    rc = set_msrs(v);
+    if (!rc)
+        rc = set_xcr0(v);
+    zero_tsc_offset(v);
+    set_initial_regs(v);
+    return rc;
+}
+
+void pv_vcpu_info_changed(struct vcpu *v)
+{
+    uint64_t *data = domain_frame(v->d, v->d->pv->data_gfn);
+    uint64_t *nr = data + MON_DATA_VCPUS_OFF / 8;
+    uint64_t at = (uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem;
+
+    data[MON_DATA_INFO_OFF / 8 + v->id] = DIRECTMAP_VA + at;
+    if (*nr < v->id + 1)
+        *nr = v->id + 1;
+}
+
+/* ---- segments, CR3, TLB ---- */
+
+static int update_sregs(struct vcpu *v,
+                        void (*change)(struct vcpu *, struct kvm_sregs *,
+                                       uint64_t),
+                        uint64_t arg)
+{
+    struct kvm_sregs s;
+
+    if (ioctl(v->fd, KVM_GET_SREGS, &s) < 0)
+        return -errno;
+    change(v, &s, arg);
+    return ioctl(v->fd, KVM_SET_SREGS, &s) < 0 ? -errno : 0;
+}
+
+static void change_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t cr3)
+{
+    /* The same value again would flush nothing on software KVM. */
+    if (s->cr3 == cr3)
+        s->cr4 ^= CR4_PGE;
+    s->cr3 = v->cr3 = cr3;
+}
+
+int pv_load_cr3(struct vcpu *v, uint64_t cr3)
+{
+    return update_sregs(v, change_cr3, cr3);
+}
+
+static void toggle_pge(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
+{
+    (void)v;
+    (void)arg;
+    s->cr4 ^= CR4_PGE;
+}
+
+int pv_flush_tlb(struct vcpu *v)
+{
+    return update_sregs(v, toggle_pge, 0);
+}
+
+int pv_flush_tlb_all(struct vcpu *v)
+{
+    struct domain *d = v->d;
+
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        struct vcpu *o = d->vcpu[i];
+
+        if (!o || o == v || !o->started)
+            continue;
+        atomic_store(&o->flush, true);
+        vcpu_kick(o);
+        /* Out of the guest, it flushes before it goes back in. */
+        while (atomic_load(&o->flush) &&
+               atomic_load(&o->where) == VCPU_IN_GUEST)
+            sched_yield();
+    }
+    return pv_flush_tlb(v);
+}
+
+static void change_mode(struct vcpu *v, struct kvm_sregs *s, uint64_t user)
+{
+    if (user) {
+        v->gs_base_kernel = s->gs.base;
+        s->gs.base = v->gs_base_user;
+    } else {
+        v->gs_base_user = s->gs.base;
+        s->gs.base = v->gs_base_kernel;
+    }
+    if (v->user_cr3)
+        s->cr3 = user ? v->user_cr3 : v->cr3;
+    ring3_segments(s);
+}
+
+int pv_set_mode(struct vcpu *v, bool user)
+{
+    if (v->user_mode == user)
+        return 0;
+    v->user_mode = user;
+    return update_sregs(v, change_mode, user);
+}
+
+/* ---- services ---- */
+
+/* Runs monitor code at rip with two arguments until it rings DONE. */
+static int run_service(struct vcpu *v, uint64_t rip, uint64_t a, uint64_t b)
+{
+    struct kvm_regs saved = *vcpu_regs(v);
+    int rc;
+
+    vcpu_regs(v)->rip = rip;
+    vcpu_regs(v)->rdi = a;
+    vcpu_regs(v)->rsi = b;
+    regs_dirty(v);
+    do {
+        /* A kick stays noted in v->kicked; finish first. */
+        v->run->immediate_exit = 0;
+        rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    } while (rc == -EINTR || rc == -EAGAIN);
+    if (!rc && (v->run->exit_reason != KVM_EXIT_IO ||
+                v->run->io.port != DOORBELL_DONE)) {
+        domain_crash(v->d, "v%u: its page tables broke the monitor", v->id);
+        rc = -EFAULT;
+    }
+    *vcpu_regs(v) = saved;
+    regs_dirty(v);
+    return rc;
+}
+
+int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n)
+{
+    struct mon_pte_write *q = (void *)stack_page(v);
+    int rc = 0;
+
+    for (unsigned int done = 0; done < n && !rc;) {
+        unsigned int k = 0;
+
+        for (; k < MON_QUEUE_MAX && done < n; k++, done++) {
+            if (!domain_frame(v->d, w[done].maddr >> 12))
+                return -EINVAL;
+            q[k].va = DIRECTMAP_VA + (w[done].maddr & ~7ull);
+            q[k].val = w[done].val;
+        }
+        rc = run_service(v, MON_VA + mon(v)->apply_ptes,
+                         vcpu_block(v) + MON_STACK_OFF, k);
+    }
+    return rc;
+}
+
+int guest_pte_write(struct vcpu *v, uint64_t pte_maddr, uint64_t val)
+{
+    struct pte_write w = {pte_maddr, val & 1 ? val | PTE_U : val};
+
+    if (!domain_owns_frame(v->d, pte_maddr >> 12))
+        return -EINVAL;
+    return pv_write_ptes(v, &w, 1);
+}
+
+/* ---- frames ---- */
+
+bool pv_in_stub(const struct vcpu *v, uint64_t rip)
+{
+    uint64_t off = rip - MON_VA - mon(v)->stubs;
+
+    return off < 256 * MON_STUB_SIZE;
+}
+
+/* Writes a bounce frame and points the guest at its handler. */
+static int bounce(struct vcpu *v, uint64_t handler, const uint32_t *error,
+                  bool mask_events)
+{
+    struct kvm_regs *r = vcpu_regs(v);
+    struct vcpu_info *vi = atomic_load(&v->vcpu_info);
+    bool from_user = v->user_mode;
+    uint64_t sp = (from_user ? v->kernel_sp : r->rsp) & ~15ull;
+    uint64_t frame[8], saved_mask = vi->evtchn_upcall_mask;
+    unsigned int n = 0;
+    struct caller c = {.d = v->d, .v = v};
+
+    if (from_user && pv_set_mode(v, false))
+        return -EFAULT;
+    frame[n++] = r->rcx;
+    frame[n++] = r->r11;
+    if (error)
+        frame[n++] = *error;
+    frame[n++] = r->rip;
+    frame[n++] = (from_user ? FLAT_CS64 : FLAT_KERNEL_CS_SEEN) |
+                 saved_mask << 32;
+    frame[n++] = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) |
+                 (saved_mask ? 0 : RFLAGS_IF) |
+                 (v->iopl == 1 ? 0x1000ull : 0);
+    frame[n++] = r->rsp;
+    frame[n++] = FLAT_SS;
+    sp -= n * 8;
+    if (copy_to_guest(&c, GUEST_ADDR(sp), frame, n * 8)) {
+        domain_crash(v->d, "v%u: no room for a frame at rsp %#lx (rip %#llx)",
+                     v->id, sp, r->rip);
+        return -EFAULT;
+    }
+    if (mask_events)
+        vi->evtchn_upcall_mask = 1;
+    r->rsp = sp;
+    r->rip = handler;
+    r->rflags &= ~BOUNCE_CLEARS;
+    regs_dirty(v);
+    return 0;
+}
+
+static bool exception_waits(struct vcpu *v)
+{
+    struct kvm_vcpu_events e;
+
+    if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
+        return false;
+    return e.exception.injected || e.exception.pending;
+}
+
+void pv_deliver_upcall(struct vcpu *v)
+{
+    struct vcpu_info *vi = atomic_load(&v->vcpu_info);
+
+    if (!vi->evtchn_upcall_pending || vi->evtchn_upcall_mask || !v->event_cb)
+        return;
+    /* A trap is on its way to hv: its exit is where to go on from. */
+    if (pv_in_stub(v, vcpu_regs(v)->rip) || exception_waits(v))
+        return;
+    v->upcalls++;
+    bounce(v, v->event_cb, NULL, true);
+}
+
+/* ---- exits ---- */
+
+void pv_hypercall_exit(struct vcpu *v)
+{
+    struct kvm_regs *r = vcpu_regs(v);
+    uint64_t args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+    uint64_t nr = r->rax;
+    const struct hypercall_desc *h = hypercall_lookup(nr);
+    struct caller c = {.d = v->d, .v = v};
+    long rc;
+
+    r->rip = v->out_next;
+    rc = hypercall_dispatch(&c, nr, args);
+    if (!h || !h->keeps_rax)
+        vcpu_regs(v)->rax = rc;
+    regs_dirty(v);
+}
+
+static void user_syscall(struct vcpu *v)
+{
+    if (!v->syscall_cb) {
+        domain_crash(v->d, "v%u: a system call, but no callback for it",
+                     v->id);
+        return;
+    }
+    bounce(v, v->syscall_cb, NULL, v->cb_mask & 1u << CALLBACKTYPE_syscall);
+}
+
+static void leave_cpl0(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
+{
+    (void)v;
+    (void)arg;
+    ring3_segments(s);
+}
+
+void pv_syscall_exit(struct vcpu *v)
+{
+    struct kvm_regs *r = vcpu_regs(v);
+
+    /* On hardware SYSCALL has entered CPL0; on software KVM it has not. */
+    if (v->d->hv->host->syscall_cpl0)
+        update_sregs(v, leave_cpl0, 0);
+    v->out_next = r->rcx;
+    r->rip = r->rcx;
+    r->rflags = (r->r11 & ~RFLAGS_IOPL) | RFLAGS_FIXED | RFLAGS_IF;
+    regs_dirty(v);
+    if (v->user_mode)
+        user_syscall(v);
+    else
+        pv_hypercall_exit(v);
+}
+
+/* What the CPU pushed on the monitor stack. */
+struct trap_frame {
+    uint64_t error, rip, cs, rflags, rsp, ss;
+};
+
+static bool has_error_code(unsigned int vector)
+{
+    return vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 ||
+           vector == 21;
+}
+
+static uint64_t read_cr2(struct vcpu *v)
+{
+    struct kvm_sregs s;
+
+    return ioctl(v->fd, KVM_GET_SREGS, &s) < 0 ? 0 : s.cr2;
+}
+
+static const char *const trap_names[32] = {
+    [0] = "divide error",     [1] = "debug",
+    [2] = "NMI",              [3] = "breakpoint",
+    [4] = "overflow",         [5] = "bound range",
+    [6] = "invalid opcode",   [7] = "no FPU",
+    [8] = "double fault",     [10] = "invalid TSS",
+    [11] = "no segment",      [12] = "stack fault",
+    [13] = "protection fault", [14] = "page fault",
+    [16] = "x87 error",       [17] = "alignment check",
+    [18] = "machine check",   [19] = "SIMD error",
+};
+
+void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error)
+{
+    const struct trap_info *t = &v->traps[vector];
+    const struct kvm_regs *r = vcpu_regs(v);
+    const char *name = vector < 32 && trap_names[vector] ? trap_names[vector]
+                                                         : "trap";
+    struct vcpu_info *vi = atomic_load(&v->vcpu_info);
+
+    if (!t->address) {
+        if (vector == 14)
+            domain_crash(v->d,
+                         "v%u: %s without a handler: rip %#llx, address %#lx, "
+                         "error %#x",
+                         v->id, name, r->rip, vi->arch.cr2, error);
+        else
+            domain_crash(v->d,
+                         "v%u: %s (vector %u) without a handler: rip %#llx",
+                         v->id, name, vector, r->rip);
+        return;
+    }
+    bounce(v, t->address, has_error_code(vector) ? &error : NULL,
+           TI_GET_IF(t));
+}
+
+void pv_trap_exit(struct vcpu *v)
+{
+    struct kvm_regs *r = vcpu_regs(v);
+    unsigned int vector = (r->rip - MON_VA - mon(v)->stubs) / MON_STUB_SIZE;
+    struct trap_frame f;
+    uint64_t cr2 = 0;
+
+    if (!pv_in_stub(v, r->rip)) {
+        domain_crash(v->d, "v%u rang the trap doorbell itself, rip %#llx",
+                     v->id, r->rip);
+        return;
+    }
+    memcpy(&f, stack_page(v) + MON_STACK_PAGES * FRAME_SIZE - sizeof(f),
+           sizeof(f));
+    if (vector == 14)
+        cr2 = read_cr2(v);
+    update_sregs(v, leave_cpl0, 0);
+    r->rip = f.rip;
+    r->rsp = f.rsp;
+    r->rflags = f.rflags | RFLAGS_FIXED;
+    regs_dirty(v);
+    if (f.rip == MON_VA + mon(v)->fault_insn) {
+        r->rip = MON_VA + mon(v)->fault_resume;
+        return;
+    }
+    if (vector == 14) {
+        atomic_load(&v->vcpu_info)->arch.cr2 = cr2;
+        if (!v->user_mode)
+            f.error &= ~(uint64_t)PFEC_USER;
+    }
+    pv_inject_trap(v, vector, has_error_code(vector) ? f.error : 0);
+}
+
+void pv_triple_fault(struct vcpu *v)
+{
+    v->exits[EXIT_OTHER]++;
+    domain_crash(v->d, "v%u: triple fault, rip %#llx rsp %#llx", v->id,
+                 vcpu_regs(v)->rip, vcpu_regs(v)->rsp);
+}
+
+/* ---- hypercalls that are all about registers ---- */
+
+long do_iret(struct caller *c, const uint64_t args[6])
+{
+    struct vcpu *v = c->v;
+    struct kvm_regs *r;
+    struct iret_context f;
+
+    (void)args;
+    if (!v)
+        return -ENOSYS;
+    r = vcpu_regs(v);
+    if (copy_from_guest(c, &f, GUEST_ADDR(r->rsp), sizeof(f))) {
+        domain_crash(v->d, "v%u: iret without a frame at rsp %#llx", v->id,
+                     r->rsp);
+        return -EFAULT;
+    }
+    r->rax = f.rax;
+    if (!(f.flags & VGCF_in_syscall)) {
+        r->rcx = f.rcx;
+        r->r11 = f.r11;
+    }
+    r->rip = f.rip;
+    r->rsp = f.rsp;
+    r->rflags = (f.rflags & ~(RFLAGS_IOPL | RFLAGS_VM | RFLAGS_NT)) |
+                RFLAGS_FIXED | RFLAGS_IF;
+    atomic_load(&v->vcpu_info)->evtchn_upcall_mask = !(f.rflags & RFLAGS_IF);
+    if ((f.cs & 3) == 3)
+        pv_set_mode(v, true);
+    regs_dirty(v);
+    return 0;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What hv puts into a PV domain's memory behind its RAM: shared_info, grant
+ * frames, the monitor with its tables, the M2P; and the page tables that map
+ * them in the L4 slots Xen's ABI reserves.
+ */
+#include "hv/pv/pv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "hv/kvm_host.h"
+#include "hv/log.h"
+
+#define PTE_P    0x001ull
+#define PTE_RW   0x002ull
+#define PTE_U    0x004ull
+#define PTE_A    0x020ull
+#define PTE_D    0x040ull
+#define PTE_PS   0x080ull
+#define PTE_NX   (1ull << 63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define TABLE_ENTRY (PTE_P | PTE_RW | PTE_U | PTE_A)
+#define USER_DATA   (PTE_P | PTE_RW | PTE_U | PTE_A | PTE_D | PTE_NX)
+#define SYSTEM_DATA (PTE_P | PTE_RW | PTE_A | PTE_D | PTE_NX)
+
+#define FRAMES_2M     512ull
+#define STATUS_FRAMES 16
+#define FOREIGN_NR    1024ull
+
+extern const char monitor_start[], monitor_end[];
+
+static uint64_t take(uint64_t *next, uint64_t n, uint64_t align)
+{
+    uint64_t at = (*next + align - 1) / align * align;
+
+    *next = at + n;
+    return at;
+}
+
+int pv_domain_layout(struct domain *d, uint64_t max_pages)
+{
+    struct pv_domain *pv = calloc(1, sizeof(*pv));
+    uint64_t next = max_pages;
+
+    if (!pv)
+        return -ENOMEM;
+    pthread_mutex_init(&pv->doorbell_lock, NULL);
+    d->pv = pv;
+    d->shared_info_gfn = take(&next, 1, FRAMES_2M);
+    d->gnttab_gfn = take(&next, d->gnttab_nr, 1);
+    d->status_gfn = take(&next, STATUS_FRAMES, 1);
+    pv->text_gfn = take(&next, MON_TEXT_PAGES, 1);
+    pv->data_gfn = take(&next, MON_DATA_PAGES, 1);
+    pv->idt_gfn = take(&next, 1, 1);
+    pv->gdt_gfn = take(&next, 2, 1);
+    pv->vcpu_gfn = take(&next, PV_VCPU_FRAMES * d->max_vcpus, 1);
+    pv->pt_nr = 3 + 2 + d->max_vcpus + next / (FRAMES_2M * 512) + 3;
+    pv->pt_gfn = take(&next, pv->pt_nr, 1);
+    pv->m2p_frames = (next + next / 256 + 2 * FRAMES_2M) / FRAMES_2M;
+    pv->m2p_gfn = take(&next, pv->m2p_frames, FRAMES_2M);
+    d->nr_frames = take(&next, 0, FRAMES_2M);
+    d->foreign_gfn = d->nr_frames;
+    d->foreign_nr = FOREIGN_NR;
+    pv->mmio_gfn = d->foreign_gfn + FOREIGN_NR;
+    return 0;
+}
+
+/* The next table frame of hv's pool, which is sized to suffice. */
+static uint64_t table_new(struct domain *d)
+{
+    struct pv_domain *pv = d->pv;
+    uint64_t gfn = pv->pt_gfn + pv->pt_used;
+
+    if (pv->pt_used >= pv->pt_nr)
+        return 0;
+    pv->pt_used++;
+    memset(domain_frame(d, gfn), 0, FRAME_SIZE);
+    return gfn;
+}
+
+static uint64_t *table_next(struct domain *d, uint64_t table, unsigned int i)
+{
+    uint64_t *e = (uint64_t *)domain_frame(d, table) + i;
+
+    if (!(*e & PTE_P)) {
+        uint64_t gfn = table_new(d);
+
+        if (!gfn)
+            return NULL;
+        *e = gfn << 12 | TABLE_ENTRY;
+    }
+    return domain_frame(d, (*e & PTE_ADDR) >> 12);
+}
+
+/* Maps one page (4 KiB, or 2 MiB with PTE_PS in flags) in a slot of hv's. */
+static int map_page(struct domain *d, uint64_t va, uint64_t gfn, uint64_t flags)
+{
+    unsigned int slot = (va >> 39) & 511;
+    uint64_t l3 = d->pv->slot_l3[slot - MON_FIRST_SLOT];
+    uint64_t *l2 = table_next(d, l3, (va >> 30) & 511), *l1;
+
+    if (!l2)
+        return -ENOSPC;
+    if (flags & PTE_PS) {
+        l2[(va >> 21) & 511] = gfn << 12 | flags;
+        return 0;
+    }
+    l1 = table_next(d, ((uint8_t *)l2 - d->mem) >> 12, (va >> 21) & 511);
+    if (!l1)
+        return -ENOSPC;
+    l1[(va >> 12) & 511] = gfn << 12 | flags;
+    return 0;
+}
+
+static int map_range(struct domain *d, uint64_t va, uint64_t gfn, uint64_t n,
+                     uint64_t flags)
+{
+    uint64_t step = flags & PTE_PS ? FRAMES_2M : 1;
+    int rc = 0;
+
+    for (uint64_t i = 0; i < n && !rc; i += step)
+        rc = map_page(d, va + (i << 12), gfn + i, flags);
+    return rc;
+}
+
+static int map_vcpu(struct domain *d, unsigned int id)
+{
+    uint64_t block = MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE;
+    uint64_t gfn = d->pv->vcpu_gfn + id * PV_VCPU_FRAMES;
+    int rc = map_range(d, block + MON_TSS_OFF, gfn, MON_TSS_PAGES, SYSTEM_DATA);
+
+    if (!rc)
+        rc = map_range(d, block + MON_STACK_OFF, gfn + MON_TSS_PAGES,
+                       MON_STACK_PAGES, USER_DATA);
+    if (!rc)
+        rc = map_range(d, block + MON_GDT_OFF + 14 * FRAME_SIZE, d->pv->gdt_gfn,
+                       2, SYSTEM_DATA);
+    return rc;
+}
+
+static int map_all(struct domain *d)
+{
+    struct pv_domain *pv = d->pv;
+    int rc = 0;
+
+    for (unsigned int i = 0; i < MON_NR_SLOTS; i++)
+        pv->slot_l3[i] = table_new(d);
+    rc = map_range(d, MON_VA + MON_TEXT_OFF, pv->text_gfn, MON_TEXT_PAGES,
+                   PTE_P | PTE_U | PTE_A);
+    if (!rc)
+        rc = map_range(d, MON_VA + MON_DATA_OFF, pv->data_gfn, MON_DATA_PAGES,
+                       USER_DATA);
+    if (!rc)
+        rc = map_page(d, MON_VA + MON_IDT_OFF, pv->idt_gfn, SYSTEM_DATA);
+    for (unsigned int i = 0; i < d->max_vcpus && !rc; i++)
+        rc = map_vcpu(d, i);
+    if (!rc)
+        rc = map_range(d, DIRECTMAP_VA, 0, d->nr_frames, USER_DATA | PTE_PS);
+    if (!rc)
+        rc = map_range(d, M2P_VA, pv->m2p_gfn, pv->m2p_frames,
+                       (USER_DATA & ~PTE_RW) | PTE_PS);
+    return rc;
+}
+
+int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr)
+{
+    struct domain *d = v->d;
+    uint64_t va = MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE +
+                  MON_GDT_OFF;
+    uint64_t *l2 = table_next(d, d->pv->slot_l3[0], (va >> 30) & 511);
+    uint64_t l1 = l2[(va >> 21) & 511] & PTE_ADDR;
+    struct pte_write w[14];
+    int rc;
+
+    for (unsigned int i = 0; i < 14; i++) {
+        w[i].maddr = l1 + 8 * (((va >> 12) & 511) + i);
+        w[i].val = i < nr ? frames[i] << 12 | SYSTEM_DATA : 0;
+    }
+    rc = pv_write_ptes(v, w, 14);
+    return rc ? rc : pv_flush_tlb(v);
+}
+
+static void fill_gdt(struct domain *d)
+{
+    uint64_t *gdt = domain_frame(d, d->pv->gdt_gfn);
+
+    /* Xen's flat descriptors at their selectors, index in this page. */
+    gdt[0x08 / 8] = 0x00af9b000000ffff; /* 0xe008: CPL0 code */
+    gdt[0x10 / 8] = 0x00cf93000000ffff; /* 0xe010: CPL0 data */
+    gdt[0x18 / 8] = 0x00cfbb000000ffff; /* 0xe019: ring-1 code */
+    gdt[0x20 / 8] = 0x00cffb000000ffff; /* 0xe023: 32-bit user code */
+    gdt[0x28 / 8] = 0x00cff3000000ffff; /* 0xe02b: flat data */
+    gdt[0x30 / 8] = 0x00affb000000ffff; /* 0xe033: 64-bit code */
+}
+
+static void fill_idt(struct domain *d)
+{
+    const struct mon_header *h = domain_frame(d, d->pv->text_gfn);
+    uint64_t *idt = domain_frame(d, d->pv->idt_gfn);
+
+    for (unsigned int i = 0; i < 256; i++) {
+        uint64_t va = MON_VA + h->stubs + i * MON_STUB_SIZE;
+        /* Only int3 and into may be raised by an instruction. */
+        uint64_t dpl = i == 3 || i == 4 ? 3 : 0;
+
+        idt[2 * i] = (va & 0xffff) | (uint64_t)MON_CS << 16 | 1ull << 32 |
+                     (0x8e | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
+        idt[2 * i + 1] = va >> 32;
+    }
+}
+
+static void fill_tss(struct domain *d, unsigned int id)
+{
+    uint64_t gfn = d->pv->vcpu_gfn + id * PV_VCPU_FRAMES;
+    uint64_t top = MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE +
+                   MON_STACK_OFF + MON_STACK_PAGES * FRAME_SIZE;
+    uint8_t *tss = domain_frame(d, gfn);
+
+    memset(tss, 0, MON_TSS_PAGES * FRAME_SIZE);
+    memcpy(tss + 4, &top, 8);  /* RSP0 */
+    memcpy(tss + 36, &top, 8); /* IST1 */
+    /*
+     * The bitmap follows, all zero: every OUT of the guest reaches KVM, and
+     * hv decides. It ends with a byte of ones.
+     */
+    tss[102] = 104;
+    tss[104 + 8192] = 0xff;
+}
+
+static void fill_m2p(struct domain *d)
+{
+    uint64_t *m2p = domain_frame(d, d->pv->m2p_gfn);
+    uint64_t n = d->pv->m2p_frames * FRAME_SIZE / 8;
+
+    for (uint64_t i = 0; i < n; i++)
+        m2p[i] = i < d->max_pages ? i : ~0ull;
+}
+
+int pv_domain_init(struct domain *d)
+{
+    struct pv_domain *pv = d->pv;
+    size_t len = monitor_end - monitor_start;
+
+    if (len > MON_TEXT_PAGES * FRAME_SIZE)
+        return -E2BIG;
+    memcpy(domain_frame(d, pv->text_gfn), monitor_start, len);
+    fill_gdt(d);
+    fill_idt(d);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        fill_tss(d, i);
+    fill_m2p(d);
+    return map_all(d);
+}
+
+void pv_domain_free(struct domain *d)
+{
+    if (!d->pv)
+        return;
+    pthread_mutex_destroy(&d->pv->doorbell_lock);
+    free(d->pv);
+    d->pv = NULL;
+}
+
+uint64_t pv_slot_entry(const struct domain *d, unsigned int i)
+{
+    return d->pv->slot_l3[i] << 12 | TABLE_ENTRY;
+}
+
+int pv_install_slots(struct domain *d, uint64_t l4_gfn)
+{
+    uint64_t *l4 = domain_frame(d, l4_gfn);
+
+    if (!l4 || !domain_owns_frame(d, l4_gfn))
+        return -EINVAL;
+    for (unsigned int i = 0; i < MON_NR_SLOTS; i++)
+        l4[MON_FIRST_SLOT + i] = pv_slot_entry(d, i);
+    return 0;
+}
+
+/* One 32-byte entry: mov $nr, %eax, then how it leaves. */
+static void hypercall_entry(uint8_t *p, unsigned int nr, uint64_t target)
+{
+    uint32_t n = nr;
+
+    if (nr == __HYPERVISOR_iret) {
+        /* Jumped to: completes the frame with rcx, r11, rax. */
+        *p++ = 0x51;
+        *p++ = 0x41;
+        *p++ = 0x53;
+        *p++ = 0x50;
+    }
+    p[0] = 0xb8;
+    memcpy(p + 1, &n, 4);
+    if (!target) {
+        p[5] = 0xe7; /* out %eax, $DOORBELL_HYPERCALL; ret */
+        p[6] = DOORBELL_HYPERCALL;
+        p[7] = 0xc3;
+        return;
+    }
+    memcpy(p + 5, "\xff\x25\0\0\0\0", 6); /* jmp *0(%rip) */
+    memcpy(p + 11, &target, 8);
+}
+
+void pv_hypercall_page(void *page)
+{
+    const struct mon_header *h = (const void *)monitor_start;
+    uint8_t *p = page;
+
+    memset(p, 0xcc, FRAME_SIZE);
+    for (unsigned int nr = 0; nr < FRAME_SIZE / 32; nr++) {
+        uint64_t target = 0;
+
+        if (nr == __HYPERVISOR_event_channel_op)
+            target = MON_VA + h->evtchn_op;
+        if (nr == __HYPERVISOR_xen_version)
+            target = MON_VA + h->xen_version;
+        hypercall_entry(p + nr * 32, nr, target);
+    }
+}

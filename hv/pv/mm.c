@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmu_update, update_va_mapping, mmuext_op: page tables of PV guests.
+ *
+ * A guest can harm only its own VM with them, so nothing is type-checked for
+ * the host's sake; what is checked is what Xen would answer.  The stores are
+ * made in guest context (pv_write_ptes), since shadow paging sees no others.
+ * Source: xen/xen.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "hv/hypercall.h"
+#include "hv/log.h"
+#include "hv/pv/foreign.h"
+#include "hv/pv/pv.h"
+
+#define PTE_P    0x001ull
+#define PTE_RW   0x002ull
+#define PTE_U    0x004ull
+#define PTE_A    0x020ull
+#define PTE_PS   0x080ull
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define BATCH     128
+#define MMU_MAX   (1u << 20)
+#define UVMF_BITS 3ull
+
+/* A guest's frame, one of hv's that it may map, or a device's window. */
+static bool may_map(struct domain *d, uint64_t gfn)
+{
+    const struct pv_domain *pv = d->pv;
+
+    if (domain_owns_frame(d, gfn) || gfn == d->shared_info_gfn)
+        return true;
+    if (gfn >= d->gnttab_gfn && gfn < d->gnttab_gfn + d->gnttab_nr)
+        return true;
+    if (gfn >= d->foreign_gfn && gfn < d->foreign_gfn + d->foreign_nr)
+        return true;
+    return d->trapped && gfn >= pv->mmio_gfn && gfn < pv->mmio_gfn + 16;
+}
+
+/* What Xen makes of a guest's entry: user accessible at every level. */
+static uint64_t adjust(uint64_t val)
+{
+    return val & PTE_P ? val | PTE_U | PTE_A : val;
+}
+
+static long check_entry(struct domain *d, uint64_t maddr, uint64_t val)
+{
+    if (!domain_owns_frame(d, maddr >> 12))
+        return -EINVAL;
+    if ((val & PTE_P) && !may_map(d, (val & PTE_ADDR) >> 12)) {
+        domain_log(d, "maps frame %#lx, which is not its own",
+                   (unsigned long)((val & PTE_ADDR) >> 12));
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static long set_m2p(struct domain *d, uint64_t maddr, uint64_t pfn)
+{
+    uint64_t *m2p = domain_frame(d, d->pv->m2p_gfn);
+
+    if (!domain_owns_frame(d, maddr >> 12))
+        return -EINVAL;
+    m2p[maddr >> 12] = pfn;
+    return 0;
+}
+
+struct batch {
+    struct vcpu *v;
+    struct pte_write w[BATCH];
+    unsigned int n;
+    bool flush;      /* a present entry was replaced */
+    uint64_t tables; /* visited by a pin: a tree can't have more than RAM */
+};
+
+static int batch_write(struct batch *b)
+{
+    int rc = b->n ? pv_write_ptes(b->v, b->w, b->n) : 0;
+
+    b->n = 0;
+    return rc;
+}
+
+static int batch_add(struct batch *b, uint64_t maddr, uint64_t val)
+{
+    const uint64_t *e =
+        (uint64_t *)domain_frame(b->v->d, maddr >> 12) + (maddr & 4095) / 8;
+
+    if (__atomic_load_n(e, __ATOMIC_RELAXED) & PTE_P)
+        b->flush = true;
+    b->w[b->n++] = (struct pte_write){maddr & ~7ull, adjust(val)};
+    return b->n == BATCH ? batch_write(b) : 0;
+}
+
+static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
+{
+    struct domain *d = b->v->d;
+    long rc;
+
+    switch (ptr & 3) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        ptr &= ~3ull;
+        rc = ptr & 7 ? -EINVAL : check_entry(d, ptr, val);
+        return rc ? rc : batch_add(b, ptr, val);
+    case MMU_MACHPHYS_UPDATE:
+        return set_m2p(d, ptr & ~3ull, val);
+    default:
+        return -ENOSYS;
+    }
+}
+
+long do_mmu_update(struct caller *c, const uint64_t args[6])
+{
+    guest_addr_t list = {args[0]}, done_at = {args[2]};
+    uint64_t n = args[1];
+    struct batch *b;
+    uint32_t i = 0;
+    long rc = 0;
+
+    if (!c->v)
+        return -ENOSYS;
+    if (args[3] != DOMID_SELF && args[3] != c->d->domid)
+        return -EPERM;
+    if (n > MMU_MAX)
+        return -EINVAL;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    b->v = c->v;
+    for (; i < n && !rc; i++) {
+        struct mmu_update u;
+
+        rc = copy_from_guest(c, &u, guest_addr_index(list, i, sizeof(u)),
+                             sizeof(u));
+        if (!rc)
+            rc = one_update(b, u.ptr, u.val);
+    }
+    if (rc && i)
+        i--;
+    if (batch_write(b))
+        rc = -EFAULT;
+    if (b->flush)
+        pv_flush_tlb_all(c->v);
+    free(b);
+    if (done_at.addr && copy_to_guest(c, done_at, &i, sizeof(i)))
+        rc = -EFAULT;
+    return rc;
+}
+
+static long flush_for(struct vcpu *v, uint64_t flags)
+{
+    switch (flags & UVMF_FLUSHTYPE_MASK) {
+    case UVMF_NONE:
+        return 0;
+    case UVMF_TLB_FLUSH:
+    case UVMF_INVLPG:
+        return (flags & ~UVMF_BITS) == UVMF_LOCAL ? pv_flush_tlb(v)
+                                                 : pv_flush_tlb_all(v);
+    default:
+        return -ENOSYS;
+    }
+}
+
+long do_update_va_mapping(struct caller *c, const uint64_t args[6])
+{
+    struct vcpu *v = c->v;
+    struct pte_write w;
+    long rc;
+
+    if (!v)
+        return -ENOSYS;
+    if (guest_va_to_pte(v, args[0], &w.maddr))
+        return -EINVAL;
+    w.val = adjust(args[1]);
+    rc = check_entry(c->d, w.maddr, w.val);
+    if (!rc)
+        rc = pv_write_ptes(v, &w, 1);
+    return rc ? rc : flush_for(v, args[2]);
+}
+
+/* ---- pinning ---- */
+
+/* Adds what Xen adds to every entry of a table tree that becomes one. */
+static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
+{
+    struct domain *d = b->v->d;
+    const uint64_t *t = domain_frame(d, gfn);
+    int rc = 0;
+
+    if (!t || !domain_owns_frame(d, gfn) || b->tables++ > d->max_pages)
+        return -EINVAL;
+    for (unsigned int i = 0; i < 512 && !rc; i++) {
+        uint64_t e = __atomic_load_n(&t[i], __ATOMIC_RELAXED);
+        bool ours = level == 4 && i >= MON_FIRST_SLOT &&
+                    i < MON_FIRST_SLOT + MON_NR_SLOTS;
+
+        if (ours || !(e & PTE_P))
+            continue;
+        if (level > 1 && !(level < 4 && (e & PTE_PS)))
+            rc = pin_table(b, (e & PTE_ADDR) >> 12, level - 1);
+        if (!rc && adjust(e) != e)
+            rc = batch_add(b, (gfn << 12) + 8 * i, e);
+    }
+    return rc;
+}
+
+static int install_slots(struct batch *b, uint64_t l4)
+{
+    const uint64_t *t = domain_frame(b->v->d, l4);
+    int rc = 0;
+
+    if (!t || !domain_owns_frame(b->v->d, l4))
+        return -EINVAL;
+    for (unsigned int i = 0; i < MON_NR_SLOTS && !rc; i++) {
+        uint64_t e = pv_slot_entry(b->v->d, i);
+
+        if (t[MON_FIRST_SLOT + i] != e)
+            rc = batch_add(b, (l4 << 12) + 8 * (MON_FIRST_SLOT + i), e);
+    }
+    return rc;
+}
+
+static long pin(struct vcpu *v, uint64_t gfn, unsigned int level)
+{
+    struct batch *b = calloc(1, sizeof(*b));
+    long rc;
+
+    if (!b)
+        return -ENOMEM;
+    b->v = v;
+    rc = pin_table(b, gfn, level);
+    if (!rc && level == 4)
+        rc = install_slots(b, gfn);
+    if (!rc)
+        rc = batch_write(b);
+    free(b);
+    return rc;
+}
+
+static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
+{
+    struct batch *b;
+    long rc;
+
+    if (user && !gfn) {
+        v->user_cr3 = 0;
+        return 0;
+    }
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    b->v = v;
+    rc = install_slots(b, gfn);
+    if (!rc)
+        rc = batch_write(b);
+    free(b);
+    if (rc)
+        return rc;
+    if (user) {
+        v->user_cr3 = gfn << 12;
+        return 0;
+    }
+    return pv_load_cr3(v, gfn << 12);
+}
+
+static long clear_page(struct vcpu *v, uint64_t gfn)
+{
+    if (!domain_owns_frame(v->d, gfn))
+        return -EINVAL;
+    memset(domain_frame(v->d, gfn), 0, FRAME_SIZE);
+    return 0;
+}
+
+static long mmuext(struct vcpu *v, const struct mmuext_op *op)
+{
+    switch (op->cmd) {
+    case MMUEXT_PIN_L1_TABLE:
+    case MMUEXT_PIN_L2_TABLE:
+    case MMUEXT_PIN_L3_TABLE:
+    case MMUEXT_PIN_L4_TABLE:
+        return pin(v, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+    case MMUEXT_UNPIN_TABLE:
+        return domain_owns_frame(v->d, op->arg1.mfn) ? 0 : -EINVAL;
+    case MMUEXT_NEW_BASEPTR:
+        return new_baseptr(v, op->arg1.mfn, false);
+    case MMUEXT_NEW_USER_BASEPTR:
+        return new_baseptr(v, op->arg1.mfn, true);
+    case MMUEXT_TLB_FLUSH_LOCAL:
+    case MMUEXT_INVLPG_LOCAL:
+        return pv_flush_tlb(v);
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_TLB_FLUSH_ALL:
+    case MMUEXT_INVLPG_ALL:
+        return pv_flush_tlb_all(v);
+    case MMUEXT_FLUSH_CACHE:
+    case MMUEXT_FLUSH_CACHE_GLOBAL:
+        return 0;
+    case MMUEXT_SET_LDT:
+        return op->arg2.nr_ents ? -EINVAL : 0;
+    case MMUEXT_CLEAR_PAGE:
+        return clear_page(v, op->arg1.mfn);
+    default:
+        return -ENOSYS;
+    }
+}
+
+long do_mmuext_op(struct caller *c, const uint64_t args[6])
+{
+    guest_addr_t list = {args[0]}, done_at = {args[2]};
+    uint64_t n = args[1];
+    uint32_t i = 0;
+    long rc = 0;
+
+    if (!c->v)
+        return -ENOSYS;
+    if (args[3] != DOMID_SELF && args[3] != c->d->domid)
+        return -EPERM;
+    if (n > MMU_MAX)
+        return -EINVAL;
+    for (; i < n && !rc; i++) {
+        struct mmuext_op op;
+
+        rc = copy_from_guest(c, &op, guest_addr_index(list, i, sizeof(op)),
+                             sizeof(op));
+        if (!rc)
+            rc = mmuext(c->v, &op);
+    }
+    if (rc && i)
+        i--;
+    if (done_at.addr && copy_to_guest(c, done_at, &i, sizeof(i)))
+        rc = -EFAULT;
+    return rc;
+}

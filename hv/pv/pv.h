@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ring-3 guests: what hv puts into their memory (monitor, IDT, GDT, TSS, M2P)
+ * and how it enters, bounces and reads them.
+ */
+#ifndef HV_PV_PV_H
+#define HV_PV_PV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <linux/kvm.h>
+#include "hv/domain.h"
+#include "hv/vcpu.h"
+#include "kxen/monitor.h"
+
+#define FLAT_KERNEL_CS_SEEN 0xe030 /* what a frame shows: RPL 0 */
+#define FLAT_CS64           0xe033
+#define FLAT_SS             0xe02b
+#define MON_CS              0xe008 /* CPL0, for the trap stubs */
+
+struct pv_domain {
+    uint64_t text_gfn, data_gfn, idt_gfn, gdt_gfn;
+    uint64_t vcpu_gfn; /* PV_VCPU_FRAMES each: TSS, stack */
+    uint64_t m2p_gfn, m2p_frames;
+    uint64_t pt_gfn, pt_nr, pt_used; /* page tables of our slots */
+    uint64_t slot_l3[MON_NR_SLOTS];  /* their L3 frames */
+    uint64_t mmio_gfn;               /* free machine frames: device windows */
+    uint16_t doorbell_port[DOORBELL_EVTCHN_NR]; /* evtchn port, 0 = free */
+    int doorbell_fd[DOORBELL_EVTCHN_NR];
+    pthread_mutex_t doorbell_lock;
+};
+
+#define PV_VCPU_FRAMES (MON_TSS_PAGES + MON_STACK_PAGES)
+
+/* Frames that pv needs behind max_pages of RAM; sets the gfns in pv and d. */
+int pv_domain_layout(struct domain *d, uint64_t max_pages);
+
+/* Fills the frames: monitor, tables, M2P.  After the memory exists. */
+int pv_domain_init(struct domain *d);
+void pv_domain_free(struct domain *d);
+
+/* Writes Xen's hypercall page. page: 4096 bytes. */
+void pv_hypercall_page(void *page);
+
+/*
+ * Puts hv's slots into the L4 table at l4_gfn from outside: only for tables
+ * that KVM has never shadowed.
+ */
+int pv_install_slots(struct domain *d, uint64_t l4_gfn);
+
+/* The entry that slot MON_FIRST_SLOT + i of every L4 holds. */
+uint64_t pv_slot_entry(const struct domain *d, unsigned int i);
+
+/* Initial KVM registers from v->init (the first entry of v). */
+int pv_vcpu_start(struct vcpu *v);
+
+/* Tells the monitor where v's vcpu_info lives now. */
+void pv_vcpu_info_changed(struct vcpu *v);
+
+/* Guest page walk.  0, or -EFAULT; *err has PFEC_* bits on a fault. */
+#define PFEC_PRESENT 1u
+#define PFEC_WRITE   2u
+#define PFEC_USER    4u
+int pv_walk(struct vcpu *v, uint64_t cr3, uint64_t va, bool write,
+            uint64_t *maddr);
+
+/*
+ * Page-table stores in guest context, in the calling vCPU's thread: n writes
+ * of val at machine address maddr.  Returns when they are done.
+ */
+struct pte_write {
+    uint64_t maddr, val;
+};
+int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n);
+
+/*
+ * Shows the nr frames of the guest's GDT in v's descriptor window.  Own thread.
+ * 0, or -Exxx.
+ */
+int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr);
+
+/* Makes v (calling thread) forget cached translations. */
+int pv_flush_tlb(struct vcpu *v);
+/* The same for every vCPU of the domain; returns when each has done it. */
+int pv_flush_tlb_all(struct vcpu *v);
+
+/* Doorbell and trap exits.  Each leaves the registers ready to go on. */
+void pv_hypercall_exit(struct vcpu *v);
+void pv_syscall_exit(struct vcpu *v);
+void pv_trap_exit(struct vcpu *v);
+
+/* KVM_EXIT_SHUTDOWN: crashes the domain and says where it was. */
+void pv_triple_fault(struct vcpu *v);
+
+/* True if rip is in hv's own code at CPL0: nothing may be delivered now. */
+bool pv_in_stub(const struct vcpu *v, uint64_t rip);
+
+/* Pushes an event upcall if one is due and the guest takes it. */
+void pv_deliver_upcall(struct vcpu *v);
+
+/* Enters the handler of `vector` as Xen would; crashes without one. */
+void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error);
+
+/* Switches between the guest's kernel and its user. */
+int pv_set_mode(struct vcpu *v, bool user);
+
+/* Makes cr3 the current one in KVM and in v. */
+int pv_load_cr3(struct vcpu *v, uint64_t cr3);
+
+#endif
