@@ -134,7 +134,8 @@ struct backend_dev {
     char name[64];     /* "d3 vbd/51712": how logs call it */
     char be_path[128]; /* /local/domain/0/backend/vbd/3/51712 */
     char fe_path[256]; /* /local/domain/3/device/vbd/51712 */
-    void *priv;        /* the backend's own */
+    bool adopting; /* left Connected by an earlier process: publish nothing */
+    void *priv;    /* the backend's own */
 };
 
 /* Registers ops; found by the linker, no list to edit. */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's data pages, mapped.  With persistent grants a mapping is kept
+ * and found again by its reference, so that a request costs no call to hv;
+ * else one call maps a request's pages and one unmaps them.
+ */
+#ifndef BACKENDS_VBD_GRANTS_H
+#define BACKENDS_VBD_GRANTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/xen.h>
+#include <xen/grant_table.h>
+
+#include "backends/vbd_req.h"
+
+/* Where mappings come from; a test's is plain memory. */
+struct vbd_gnt_ops {
+    /* n pages in a row for n references, all or NULL. */
+    void *(*map)(void *arg, uint32_t *refs, unsigned int n, bool write);
+    void (*unmap)(void *arg, void *addr, unsigned int n);
+};
+
+struct vbd_grants;
+
+/* One request's pages. */
+struct vbd_map {
+    void *addr[VBD_MAX_INDIRECT];
+    struct vbd_gpage *page[VBD_MAX_INDIRECT]; /* NULL: in run */
+    void *run; /* what is mapped for this request alone */
+    unsigned int nr_run, nr;
+};
+
+/* NULL without memory. ops and arg must outlive it. */
+struct vbd_grants *vbd_grants_new(const struct vbd_gnt_ops *ops, void *arg,
+                                  bool persistent);
+/* Unmaps all; nothing may be in use. */
+void vbd_grants_free(struct vbd_grants *g);
+
+/*
+ * Maps n <= VBD_MAX_INDIRECT pages; `write`: we are going to write to them.
+ * 0, or -EFAULT: one of the references is not good for it.
+ */
+int vbd_grants_map(struct vbd_grants *g, const uint32_t *refs, unsigned int n,
+                   bool write, struct vbd_map *map);
+void vbd_grants_unmap(struct vbd_grants *g, struct vbd_map *map);
+
+/* How many mappings are kept. */
+unsigned int vbd_grants_kept(const struct vbd_grants *g);
+
+#endif
