@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <stdint.h>
 #include <xen/sched.h>
 #include "hv/event_channel.h"
 #include "hv/grant_table.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <stdint.h>
 #include <xen/domctl.h>
 #include "hv/domain.h"
 #include "hv/domctl.h"

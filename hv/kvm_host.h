@@ -4,6 +4,7 @@
 #define HV_KVM_HOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <linux/kvm.h>
 
@@ -25,6 +26,9 @@ struct kvm_host {
  */
 int kvm_host_open(struct kvm_host *h, char *err, unsigned int size);
 void kvm_host_close(struct kvm_host *h);
+
+/* Fills what only a running VM shows: syscall_cpl0, out_advanced, tsc_khz. */
+void kvm_host_probe(struct kvm_host *h);
 
 /* `hv --check`: probes and prints; json: one object. 0, or 1 if no KVM. */
 int kvm_check(bool json);

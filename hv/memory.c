@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/kvm.h>
+#include <stdint.h>
 #include <xen/memory.h>
 #include "hv/hypercall.h"
 #include "hv/log.h"
@@ -19,6 +20,8 @@
 #define MAX_PAGES      (1ull << 28) /* 1 TiB */
 #define APIC_HOLE      0xfee00ull
 #define APIC_HOLE_LAST 0xfeeffull
+/* The bits above carry where a preempted call goes on; ours are not. */
+#define MEMOP_CMD_MASK 0x3fu
 #define SEALS          (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define EXTENTS_MAX    (1ull << 26)
 

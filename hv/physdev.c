@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* physdev_op: port permission and IRQs of trapped devices. xen/physdev.h. */
 #include <errno.h>
+#include <stdint.h>
 #include <xen/physdev.h>
 #include "hv/domain.h"
 #include "hv/event_channel.h"

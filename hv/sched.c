@@ -2,6 +2,7 @@
 /* sched_op, set_timer_op.  Source: xen/sched.h. */
 #include <errno.h>
 #include <string.h>
+#include <stdint.h>
 #include <xen/sched.h>
 #include "hv/domain.h"
 #include "hv/event_channel.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+#include <stdint.h>
 #include <xen/sysctl.h>
 #include "hv/domain.h"
 #include "hv/domctl.h"

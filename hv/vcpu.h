@@ -30,6 +30,8 @@ enum vcpu_exit_kind {
     NR_EXIT_KINDS
 };
 
+struct hv;
+
 /* Where the thread is, which decides how a kick reaches it. */
 enum vcpu_where { VCPU_IN_HV, VCPU_IN_GUEST, VCPU_ASLEEP };
 

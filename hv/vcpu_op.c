@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <x86intrin.h>
+#include <stdint.h>
 #include <xen/xen.h>
 #include <xen/vcpu.h>
 #include "hv/domain.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdint.h>
 #include <xen/features.h>
 #include <xen/version.h>
 #include "hv/domain.h"

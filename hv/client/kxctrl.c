@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdint.h>
 #include <xen/domctl.h>
 #include <xen/memory.h>
 #include <xen/sched.h>

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <xen/xen.h>
 #include <xenevtchn.h>
+#include <xen/grant_table.h>
 
 /*
  * The folder of this host's sockets, logs and records: what kxen_set_run_dir()

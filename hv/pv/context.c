@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <stdint.h>
 #include <xen/callback.h>
 #include "hv/hypercall.h"
 #include "hv/pv/pv.h"

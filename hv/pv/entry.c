@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <xen/callback.h>
 #include "hv/hypercall.h"
 #include "hv/kvm_host.h"
 #include "hv/log.h"

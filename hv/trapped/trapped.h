@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <xen/grant_table.h>
 #include "hv/client/kxen.h"
 
 /* What hv gives the devices of one domain. */
