@@ -2,7 +2,7 @@
 #ifndef FRONTENDS_TRAPPED_TRAPPED_H
 #define FRONTENDS_TRAPPED_TRAPPED_H
 
-/* What the drivers of trapped devices share: interrupts, string port I/O. */
+/* What the drivers of trapped devices share: interrupts and accesses. */
 #include "frontends/include/kernel.h"
 
 /* A device's interrupt: an edge that the handler notes for the driver. */
@@ -18,6 +18,26 @@ int trapped_irq_bind(struct trapped_irq *irq, unsigned int pirq);
 
 /* Whether it fired since the last call. */
 bool trapped_irq_take(struct trapped_irq *irq);
+
+/* One plain instruction each, which is easily emulated. */
+static inline uint32_t mmio_read32(const volatile void *reg)
+{
+    uint32_t val;
+
+    __asm__ volatile("movl %1, %0"
+                     : "=r"(val)
+                     : "m"(*(const volatile uint32_t *)reg)
+                     : "memory");
+    return val;
+}
+
+static inline void mmio_write32(volatile void *reg, uint32_t val)
+{
+    __asm__ volatile("movl %1, %0"
+                     : "=m"(*(volatile uint32_t *)reg)
+                     : "r"(val)
+                     : "memory");
+}
 
 static inline void insb(uint16_t port, void *buf, size_t count)
 {

@@ -64,23 +64,14 @@ static struct vblk *vblk(struct blkdev *dev)
     return container_of(dev, struct vblk, disk);
 }
 
-/* One plain instruction each, easily emulated. */
 static uint32_t reg_read(const struct vblk *v, unsigned int reg)
 {
-    uint32_t val;
-
-    __asm__ volatile("movl %1, %0"
-                     : "=r"(val)
-                     : "m"(*(volatile uint32_t *)(v->regs + reg)));
-    return val;
+    return mmio_read32(v->regs + reg);
 }
 
 static void reg_write(const struct vblk *v, unsigned int reg, uint32_t val)
 {
-    __asm__ volatile("movl %1, %0"
-                     : "=m"(*(volatile uint32_t *)(v->regs + reg))
-                     : "r"(val)
-                     : "memory");
+    mmio_write32(v->regs + reg, val);
 }
 
 /* ---- descriptors --------------------------------------------------------- */
