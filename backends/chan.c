@@ -2,6 +2,7 @@
 #include "backends/chan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
@@ -98,6 +99,8 @@ static int bind_port(struct backend_chan *c)
     c->evt_fd = kxen_port_eventfd(c->xce, c->port);
     if (c->evt_fd < 0)
         return backend_error(dev, -errno, "port %d has no eventfd", port);
+    /* Woken twice for one event, we must not sleep in the second read. */
+    fcntl(c->evt_fd, F_SETFL, O_NONBLOCK);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "backends/console_ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +184,8 @@ static int bind_port(struct console_domain *d, uint64_t remote)
         return errno ? -errno : -EINVAL;
     d->port = (evtchn_port_t)port;
     fd = kxen_port_eventfd(d->hub->xce, d->port);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_NONBLOCK);
     if (fd >= 0 && !hub_item_add(d->hub, &d->event, fd, EPOLLIN, event_fire))
         return 0;
     xenevtchn_unbind(d->hub->xce, d->port);

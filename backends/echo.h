@@ -4,7 +4,7 @@
  * For measuring a ring by itself; freestanding, both halves include it.
  *
  * Store: the frontend writes ring-ref and event-channel, then Initialised.
- * Includers define xen_mb() and xen_wmb() (see xen/io/ring.h) beforehand.
+ * xen_mb() and its fellows are the includer's to define (see xen/io/ring.h).
  */
 #ifndef BACKENDS_ECHO_H
 #define BACKENDS_ECHO_H

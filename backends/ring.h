@@ -12,14 +12,20 @@
 #include <stdint.h>
 #include <string.h>
 
-/* One guest CPU and one thread of ours: compiler and CPU must both keep
- * order, but only the full fence needs an instruction on x86. */
+#include <xen/xen.h>
+#include <xen/io/ring.h>
+
+/*
+ * One guest CPU and one thread of ours: compiler and CPU must both keep order,
+ * but only the full fence needs an instruction on x86.  The header names its
+ * own for callers of the oldest interface; they are not here.
+ */
+#undef xen_mb
+#undef xen_rmb
+#undef xen_wmb
 #define xen_mb()  __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define xen_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define xen_wmb() __atomic_thread_fence(__ATOMIC_RELEASE)
-
-#include <xen/xen.h>
-#include <xen/io/ring.h>
 
 /* Rings count in pages of 4 KiB whatever the host has. */
 #define RING_PAGE_SIZE 4096u
