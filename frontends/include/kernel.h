@@ -82,6 +82,8 @@ unsigned long virt_to_pfn(const void *va);
 unsigned long pfn_to_mfn(unsigned long pfn);
 unsigned long virt_to_mfn(const void *va);
 uint64_t virt_to_machine(const void *va);
+/* Where in the linear map a frame of this guest is; NULL if not there. */
+void *mfn_to_virt(unsigned long mfn);
 
 /*
  * Maps a machine range (a device's registers, shared_info) uncached if it is

@@ -27,30 +27,28 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 
 /* Linux numbering; functions return 0 or one of these negated. */
-enum {
-    EPERM = 1,
-    ENOENT = 2,
-    EIO = 5,
-    ENXIO = 6,
-    E2BIG = 7,
-    EAGAIN = 11,
-    ENOMEM = 12,
-    EACCES = 13,
-    EFAULT = 14,
-    EBUSY = 16,
-    EEXIST = 17,
-    ENODEV = 19,
-    EISDIR = 21,
-    EINVAL = 22,
-    ENOSPC = 28,
-    EROFS = 30,
-    ENOSYS = 38,
-    ENOTEMPTY = 39,
-    EPROTO = 71,
-    EOPNOTSUPP = 95,
-    EISCONN = 106,
-    ETIMEDOUT = 110,
-};
+#define EPERM      1
+#define ENOENT     2
+#define EIO        5
+#define ENXIO      6
+#define E2BIG      7
+#define EAGAIN     11
+#define ENOMEM     12
+#define EACCES     13
+#define EFAULT     14
+#define EBUSY      16
+#define EEXIST     17
+#define ENODEV     19
+#define EISDIR     21
+#define EINVAL     22
+#define ENOSPC     28
+#define EROFS      30
+#define ENOSYS     38
+#define ENOTEMPTY  39
+#define EPROTO     71
+#define EOPNOTSUPP 95
+#define EISCONN    106
+#define ETIMEDOUT  110
 #endif
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
