@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <xen/xen.h>
 #include "dom0/config_private.h"
-#include "dom0/config_syntax.h"
+#include "dom0/config_reader.h"
 #include "dom0/image.h"
 
 #define ARRAY_SIZE(a)   (sizeof(a) / sizeof((a)[0]))
@@ -41,23 +41,6 @@ int domain_action_parse(const char *word, enum domain_action *action)
     return -EINVAL;
 }
 
-/* The reading of one configuration. */
-struct reader {
-    struct domain_config *cfg;
-    struct config_error *err;
-    /* Settings that are judged together at the end; NULL when not given. */
-    const struct config_setting *cmdline, *memory, *maxmem, *vcpus, *maxvcpus;
-};
-
-struct key {
-    const char *name;
-    int (*apply)(struct reader *r, const struct config_setting *s,
-                 const struct key *key);
-    size_t offset;          /* of the field in domain_config */
-    unsigned long min, max; /* of numbers */
-    const char *hint;       /* for keys that are refused or of no effect */
-};
-
 void *domain_config_grow(void *list, size_t nr, size_t size)
 {
     char *grown = reallocarray(list, nr + 1, size);
@@ -67,10 +50,7 @@ void *domain_config_grow(void *list, size_t nr, size_t size)
     return grown;
 }
 
-static int warn(struct domain_config *cfg, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static int warn(struct domain_config *cfg, const char *fmt, ...)
+int config_warn(struct domain_config *cfg, const char *fmt, ...)
 {
     char **list =
         domain_config_grow(cfg->warnings, cfg->nr_warnings, sizeof(*list));
@@ -89,128 +69,6 @@ static int warn(struct domain_config *cfg, const char *fmt, ...)
     return 0;
 }
 
-static int want_string(struct reader *r, const struct config_value *v,
-                       const char *what)
-{
-    if (v->type != CONFIG_LIST)
-        return 0;
-    return config_fail(r->err, &v->pos, "expected %s, found a list", what);
-}
-
-static int apply_string(struct reader *r, const struct config_setting *s,
-                        const struct key *key)
-{
-    char **field = (char **)((char *)r->cfg + key->offset);
-    int rc = want_string(r, &s->value, "a \"string\"");
-
-    if (rc)
-        return rc;
-    free(*field);
-    *field = strdup(s->value.str);
-    return *field ? 0 : -ENOMEM;
-}
-
-/* Decimal, 0x hexadecimal or 0 octal, all of str. 0 or -EINVAL. */
-static int read_number(const char *str, unsigned long long *value)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)*str))
-        return -EINVAL;
-    errno = 0;
-    *value = strtoull(str, &end, 0);
-    return errno || *end ? -EINVAL : 0;
-}
-
-static int number(struct reader *r, const struct config_setting *s,
-                  const struct key *key, unsigned long long *value)
-{
-    int rc = want_string(r, &s->value, "a number");
-
-    if (rc)
-        return rc;
-    if (read_number(s->value.str, value) < 0 || *value < key->min ||
-        *value > key->max)
-        return config_fail(r->err, &s->value.pos,
-                           "expected %s to be a number from %lu to %lu, found "
-                           "'%.40s'",
-                           s->name, key->min, key->max, s->value.str);
-    return 0;
-}
-
-static int apply_memory(struct reader *r, const struct config_setting *s,
-                        const struct key *key)
-{
-    unsigned long long value;
-    int rc = number(r, s, key, &value);
-
-    if (rc)
-        return rc;
-    *(uint64_t *)((char *)r->cfg + key->offset) = value;
-    if (key->offset == offsetof(struct domain_config, memory_mib))
-        r->memory = s;
-    else
-        r->maxmem = s;
-    return 0;
-}
-
-static int apply_vcpus(struct reader *r, const struct config_setting *s,
-                       const struct key *key)
-{
-    unsigned long long value;
-    int rc = number(r, s, key, &value);
-
-    if (rc)
-        return rc;
-    *(uint32_t *)((char *)r->cfg + key->offset) = value;
-    if (key->offset == offsetof(struct domain_config, vcpus))
-        r->vcpus = s;
-    else
-        r->maxvcpus = s;
-    return 0;
-}
-
-static int apply_action(struct reader *r, const struct config_setting *s,
-                        const struct key *key)
-{
-    enum domain_action *field = (void *)((char *)r->cfg + key->offset);
-    int rc = want_string(r, &s->value, "an action");
-
-    if (rc)
-        return rc;
-    if (domain_action_parse(s->value.str, field) < 0)
-        return config_fail(r->err, &s->value.pos,
-                           "expected destroy, restart, rename-restart, "
-                           "preserve, coredump-destroy or coredump-restart, "
-                           "found '%.40s'",
-                           s->value.str);
-    return 0;
-}
-
-static int apply_name(struct reader *r, const struct config_setting *s,
-                      const struct key *key)
-{
-    const char *str = s->value.str;
-    int rc = apply_string(r, s, key);
-
-    if (rc)
-        return rc;
-    for (size_t i = 0; str[i]; i++)
-        if (str[i] == '/' || iscntrl((unsigned char)str[i])) {
-            struct config_pos at = config_value_pos(&s->value, i);
-
-            return config_fail(r->err, &at,
-                               "expected a name without '/' and control "
-                               "characters, found '%.40s'",
-                               str);
-        }
-    if (!*str || strlen(str) > DOMAIN_NAME_MAX)
-        return config_fail(r->err, &s->value.pos,
-                           "expected a name of 1 to %d bytes, found %zu",
-                           DOMAIN_NAME_MAX, strlen(str));
-    return 0;
-}
-
 int domain_uuid_check(const char *text)
 {
     if (strlen(text) != DOMAIN_UUID_CHARS)
@@ -224,290 +82,17 @@ int domain_uuid_check(const char *text)
     return 0;
 }
 
-static int apply_uuid(struct reader *r, const struct config_setting *s,
-                      const struct key *key)
-{
-    char *field = (char *)r->cfg + key->offset;
-    int rc = want_string(r, &s->value, "a UUID");
-
-    if (rc)
-        return rc;
-    if (domain_uuid_check(s->value.str) < 0)
-        return config_fail(r->err, &s->value.pos,
-                           "expected a UUID such as "
-                           "123e4567-e89b-42d3-a456-426614174000, found "
-                           "'%.60s'",
-                           s->value.str);
-    for (int i = 0; i <= DOMAIN_UUID_CHARS; i++)
-        field[i] = tolower((unsigned char)s->value.str[i]);
-    return 0;
-}
-
-static int apply_type(struct reader *r, const struct config_setting *s,
-                      const struct key *key)
-{
-    const char *str = s->value.str;
-    int rc = want_string(r, &s->value, "a type");
-
-    (void)key;
-    if (rc)
-        return rc;
-    if (!strcasecmp(str, "pv") || !strcmp(str, "generic") ||
-        !strcmp(str, "linux"))
-        return 0;
-    if (!strcasecmp(str, "pvh") || !strcasecmp(str, "hvm"))
-        return config_fail(r->err, &s->value.pos,
-                           "expected type=\"pv\", found '%s': this host runs "
-                           "paravirtual guests only, boot the kernel as PV",
-                           str);
-    return config_fail(r->err, &s->value.pos,
-                       "expected type=\"pv\", found '%.40s'", str);
-}
-
-static int apply_cmdline(struct reader *r, const struct config_setting *s,
-                         const struct key *key)
-{
-    if (key->offset == offsetof(struct domain_config, cmdline))
-        r->cmdline = s;
-    return apply_string(r, s, key);
-}
-
-static int spec_failed(struct reader *r, const struct config_value *item,
-                       const struct spec_error *spec)
-{
-    struct config_pos at = config_value_pos(item, spec->offset);
-
-    return config_fail(r->err, &at, "%s", spec->text);
-}
-
-static int add_disk(struct reader *r, const struct config_value *item)
-{
-    struct domain_config *cfg = r->cfg;
-    struct disk_spec *list =
-        domain_config_grow(cfg->disks, cfg->nr_disks, sizeof(*list));
-    struct spec_error spec;
-
-    if (!list)
-        return -ENOMEM;
-    cfg->disks = list;
-    int rc = disk_spec_parse(item->str, &list[cfg->nr_disks], &spec);
-
-    if (rc)
-        return rc == -EINVAL ? spec_failed(r, item, &spec) : rc;
-    cfg->nr_disks++;
-    for (size_t i = 0; i + 1 < cfg->nr_disks; i++)
-        if (list[i].devid == list[cfg->nr_disks - 1].devid)
-            return config_fail(r->err, &item->pos,
-                               "expected each vdev once, but '%s' is taken by "
-                               "an earlier disk",
-                               list[cfg->nr_disks - 1].vdev);
-    return 0;
-}
-
-static int add_vif(struct reader *r, const struct config_value *item)
-{
-    struct domain_config *cfg = r->cfg;
-    struct vif_spec *list =
-        domain_config_grow(cfg->vifs, cfg->nr_vifs, sizeof(*list));
-    struct spec_error spec;
-
-    if (!list)
-        return -ENOMEM;
-    cfg->vifs = list;
-    int rc = vif_spec_parse(item->str, &list[cfg->nr_vifs], &spec);
-
-    if (rc)
-        return rc == -EINVAL ? spec_failed(r, item, &spec) : rc;
-    cfg->nr_vifs++;
-    return 0;
-}
-
-static int add_trapped(struct reader *r, const struct config_value *item)
-{
-    struct domain_config *cfg = r->cfg;
-    struct trapped_spec *list =
-        domain_config_grow(cfg->trapped, cfg->nr_trapped, sizeof(*list));
-    struct spec_error spec;
-
-    if (!list)
-        return -ENOMEM;
-    cfg->trapped = list;
-    int rc = trapped_spec_parse(item->str, &list[cfg->nr_trapped], &spec);
-
-    if (rc)
-        return rc == -EINVAL ? spec_failed(r, item, &spec) : rc;
-    cfg->nr_trapped++;
-    return 0;
-}
-
-/* A list of strings, each given to add. */
-static int for_each_string(struct reader *r, const struct config_setting *s,
-                           int (*add)(struct reader *r,
-                                      const struct config_value *item))
-{
-    int rc = 0;
-
-    if (s->value.type != CONFIG_LIST)
-        return config_fail(r->err, &s->value.pos,
-                           "expected a list, as in %s = [ \"...\" ], found "
-                           "the string \"%.40s\"",
-                           s->name, s->value.str);
-    for (size_t i = 0; !rc && i < s->value.nr_items; i++) {
-        rc = want_string(r, &s->value.items[i], "a \"string\"");
-        if (!rc)
-            rc = add(r, &s->value.items[i]);
-    }
-    return rc;
-}
-
-static int apply_disk(struct reader *r, const struct config_setting *s,
-                      const struct key *key)
-{
-    (void)key;
-    return for_each_string(r, s, add_disk);
-}
-
-static int apply_vif(struct reader *r, const struct config_setting *s,
-                     const struct key *key)
-{
-    (void)key;
-    return for_each_string(r, s, add_vif);
-}
-
-static int apply_trapped(struct reader *r, const struct config_setting *s,
-                         const struct key *key)
-{
-    (void)key;
-    return for_each_string(r, s, add_trapped);
-}
-
-/* A key whose absence would surprise: better no domain than another one. */
-static int apply_refused(struct reader *r, const struct config_setting *s,
-                         const struct key *key)
-{
-    return config_fail(r->err, &s->pos, "expected no '%s': %s", s->name,
-                       key->hint);
-}
-
-static int apply_ignored(struct reader *r, const struct config_setting *s,
-                         const struct key *key)
-{
-    (void)key;
-    return warn(r->cfg, "%s:%u: '%s' has no effect on this host",
-                s->pos.source->name, s->pos.line, s->name);
-}
-
-#define FIELD(f) offsetof(struct domain_config, f)
-#define STRING(f)                                                              \
-    {                                                                          \
-#f, apply_string, FIELD(f), 0, 0, NULL                                 \
-    }
-#define ACTION(f)                                                              \
-    {                                                                          \
-#f, apply_action, FIELD(f), 0, 0, NULL                                 \
-    }
-#define LIST(f)                                                                \
-    {                                                                          \
-#f, apply_##f, 0, 0, 0, NULL                                           \
-    }
-#define IGNORED(f)                                                             \
-    {                                                                          \
-#f, apply_ignored, 0, 0, 0, NULL                                       \
-    }
-
-static const struct key keys[] = {
-    {"name", apply_name, FIELD(name), 0, 0, NULL},
-    {"uuid", apply_uuid, FIELD(uuid), 0, 0, NULL},
-    {"type", apply_type, 0, 0, 0, NULL},
-    {"builder", apply_type, 0, 0, 0, NULL},
-    STRING(kernel),
-    STRING(ramdisk),
-    {"cmdline", apply_cmdline, FIELD(cmdline), 0, 0, NULL},
-    {"root", apply_cmdline, FIELD(root), 0, 0, NULL},
-    {"extra", apply_cmdline, FIELD(extra), 0, 0, NULL},
-    {"memory", apply_memory, FIELD(memory_mib), 1, DOMAIN_MEMORY_MAX_MIB, NULL},
-    {"maxmem", apply_memory, FIELD(maxmem_mib), 1, DOMAIN_MEMORY_MAX_MIB, NULL},
-    {"vcpus", apply_vcpus, FIELD(vcpus), 1, DOMAIN_VCPUS_MAX, NULL},
-    {"maxvcpus", apply_vcpus, FIELD(maxvcpus), 1, DOMAIN_VCPUS_MAX, NULL},
-    LIST(disk),
-    LIST(vif),
-    LIST(trapped),
-    ACTION(on_poweroff),
-    ACTION(on_reboot),
-    ACTION(on_watchdog),
-    ACTION(on_crash),
-    {"bootloader", apply_refused, 0, 0, 0,
-     "this host runs no boot loader in domain 0, use kernel= (pvgrub2 of the "
-     "package grub-xen-host boots from the guest's disk)"},
-    {"pci", apply_refused, 0, 0, 0,
-     "this host passes no PCI devices through to guests"},
-    {"driver_domain", apply_refused, 0, 0, 0,
-     "this host's backends run in domain 0"},
-    IGNORED(on_soft_reset),
-    IGNORED(cpus),
-    IGNORED(cpus_soft),
-    IGNORED(cpu_weight),
-    IGNORED(cap),
-    IGNORED(pool),
-    IGNORED(nodes),
-    IGNORED(numa_placement),
-    IGNORED(seclabel),
-    IGNORED(init_seclabel),
-    IGNORED(localtime),
-    IGNORED(rtc_timeoffset),
-    IGNORED(tsc_mode),
-    IGNORED(nomigrate),
-    IGNORED(e820_host),
-    IGNORED(claim_mode),
-    IGNORED(gpt),
-    IGNORED(max_grant_frames),
-    IGNORED(max_maptrack_frames),
-    IGNORED(max_grant_version),
-    IGNORED(event_channels),
-    IGNORED(vnc),
-    IGNORED(sdl),
-    IGNORED(vfb),
-    IGNORED(keymap),
-    IGNORED(serial),
-    IGNORED(vtpm),
-    IGNORED(p9),
-    IGNORED(channel),
-    IGNORED(vkb),
-    IGNORED(vsnd),
-    IGNORED(usbctrl),
-    IGNORED(usbdev),
-    IGNORED(device_model_version),
-    IGNORED(device_model_override),
-    IGNORED(autoballoon),
-};
-
-static int apply_setting(struct reader *r, const struct config_setting *s)
-{
-    int rc = 0;
-
-    if (s->replaced_line)
-        rc = warn(r->cfg, "%s:%u: '%s' is set again, line %u does not count",
-                  s->pos.source->name, s->pos.line, s->name, s->replaced_line);
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (!strcmp(s->name, keys[i].name))
-            return keys[i].apply(r, s, &keys[i]);
-    return warn(r->cfg, "%s:%u: unknown key '%s' is ignored",
-                s->pos.source->name, s->pos.line, s->name);
-}
-
 /* cmdline= stands alone; else root=R and the words of extra. */
-static int join_cmdline(struct reader *r)
+static int join_cmdline(struct config_reader *r)
 {
     struct domain_config *cfg = r->cfg;
     const char *root = cfg->root, *extra = cfg->extra;
 
     if (r->cmdline && (root || extra))
-        return warn(cfg,
-                    "%s:%u: 'cmdline' is set, so 'root' and 'extra' do "
-                    "not count",
-                    r->cmdline->pos.source->name, r->cmdline->pos.line);
+        return config_warn(cfg,
+                           "%s:%u: 'cmdline' is set, so 'root' and 'extra' do "
+                           "not count",
+                           r->cmdline->pos.source->name, r->cmdline->pos.line);
     if (r->cmdline)
         return 0;
     if (asprintf(&cfg->cmdline, "%s%s%s%s", root ? "root=" : "",
@@ -519,7 +104,7 @@ static int join_cmdline(struct reader *r)
     return 0;
 }
 
-static int finish_memory(struct reader *r)
+static int finish_memory(struct config_reader *r)
 {
     struct domain_config *cfg = r->cfg;
 
@@ -534,12 +119,12 @@ static int finish_memory(struct reader *r)
                            (unsigned long long)cfg->maxmem_mib,
                            (unsigned long long)cfg->memory_mib);
     if (!r->memory && !r->maxmem)
-        return warn(cfg, "'memory' is not set: the domain gets %d MiB",
-                    MEMORY_DEFAULT_MIB);
+        return config_warn(cfg, "'memory' is not set: the domain gets %d MiB",
+                           MEMORY_DEFAULT_MIB);
     return 0;
 }
 
-static int finish_vcpus(struct reader *r)
+static int finish_vcpus(struct config_reader *r)
 {
     struct domain_config *cfg = r->cfg;
 
@@ -592,7 +177,7 @@ int domain_config_check(const struct domain_config *cfg, char *message,
     return -EINVAL;
 }
 
-static int finish(struct reader *r, const char *file)
+static int finish(struct config_reader *r, const char *file)
 {
     struct domain_config *cfg = r->cfg;
     char message[256];
@@ -637,11 +222,11 @@ struct domain_config *domain_config_new(void)
 static int read_tree(const struct config_tree *tree, const char *file,
                      struct domain_config **out, struct config_error *err)
 {
-    struct reader r = {.cfg = domain_config_new(), .err = err};
+    struct config_reader r = {.cfg = domain_config_new(), .err = err};
     int rc = r.cfg ? 0 : -ENOMEM;
 
     for (const struct config_setting *s = tree->first; !rc && s; s = s->next)
-        rc = apply_setting(&r, s);
+        rc = config_apply(&r, s);
     if (!rc)
         rc = finish(&r, file);
     if (rc)

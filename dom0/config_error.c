@@ -12,10 +12,7 @@ static void append(struct config_error *err, const char *s, size_t len)
 {
     size_t have = strlen(err->text);
 
-    if (len > sizeof(err->text) - 1 - have)
-        len = sizeof(err->text) - 1 - have;
-    memcpy(err->text + have, s, len);
-    err->text[have + len] = '\0';
+    snprintf(err->text + have, sizeof(err->text) - have, "%.*s", (int)len, s);
 }
 
 /* Control bytes would upset the terminal: shown as '?'. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What dom0/config.c and dom0/config_json.c share. */
+/* What the files behind dom0/config.h share. */
 #ifndef DOM0_CONFIG_PRIVATE_H
 #define DOM0_CONFIG_PRIVATE_H
 
