@@ -270,7 +270,7 @@ int domain_config_parse(const char *file, const char *text, size_t len,
 int domain_config_load(const char *path, const char *const *overrides,
                        struct domain_config **out, struct config_error *err)
 {
-    struct image_error why;
+    struct image_error why = {""};
     struct image img;
     int rc = image_load_raw(path, CONFIG_FILE_MAX, &img, &why);
 

@@ -37,31 +37,21 @@ int image_unpack_failed(int rc, char *why, size_t why_size, size_t max)
     return rc;
 }
 
-/* Whether a byte is left in the stream though out is full: then too big. */
-static int probe_end(z_stream *z)
-{
-    uint8_t byte;
-
-    z->next_out = &byte;
-    z->avail_out = 1;
-    return inflate(z, Z_NO_FLUSH) == Z_STREAM_END && z->avail_out == 1 ? 0
-                                                                       : -EFBIG;
-}
-
 /* One round of inflate into fresh room: 1 to go on, 0 at the end. */
 static int inflate_some(z_stream *z, struct image_bytes *out, size_t max,
                         char *why, size_t why_size)
 {
-    int rc = out->len == out->size ? image_bytes_grow(out, max) : 0;
+    /* A byte of room too many tells "full" from "too much". */
+    int rc = out->len == out->size ? image_bytes_grow(out, max + 1) : 0;
 
-    if (rc == -EFBIG && !probe_end(z))
-        return 0;
     if (rc)
         return image_unpack_failed(rc, why, why_size, max);
     z->next_out = out->data + out->len;
     z->avail_out = out->size - out->len;
     rc = inflate(z, Z_NO_FLUSH);
     out->len = out->size - z->avail_out;
+    if (out->len > max)
+        return image_unpack_failed(-EFBIG, why, why_size, max);
     if (rc == Z_STREAM_END)
         return 0;
     if (rc == Z_OK)
