@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
+# dom0: the toolstack, with the backends in it.  libdom0.a is for tests, and
+# for kxl, which reads configurations with it.
+
 DOM0_OBJS := $(call objs,$(filter-out dom0/main.c,$(wildcard dom0/*.c)))
 $(eval $(call archive,dom0,$(DOM0_OBJS)))
-$(eval $(call program,dom0,$(call objs,dom0/main.c),\
-	dom0 backends kxen xenstore,-ljansson -luring -lz -ldl -lm -lpthread))
+$(eval $(call program,dom0,$(call objs,dom0/main.c) $(backends_OBJS),\
+	dom0 kxen xenstore,-ljansson -luring -lz -ldl))
