@@ -11,6 +11,8 @@
 #ifndef TESTS_UNIT_HV_FIXTURE_H
 #define TESTS_UNIT_HV_FIXTURE_H
 
+#include "hv/grant_private.h" /* first: it chooses the ABI of <xen/...> */
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +25,6 @@
 #include <unistd.h>
 #include "hv/domain.h"
 #include "hv/event_channel.h"
-#include "hv/grant_private.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
 #include "hv/privcmd.h"

@@ -1,0 +1,825 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Grants, one caller at a time: what may be mapped and copied and what not,
+ * with Xen's statuses; that pins and the flags the guest sees are paired; that
+ * a guest which changes its entries gains nothing; that a connection or a
+ * domain which goes away leaves nothing behind.
+ */
+#include "tests/unit/hv_fixture.h"
+
+#define GRANTS_IN_TABLE (FX_GNTTAB_NR * GRANTS_PER_FRAME)
+
+static struct grant_entry_v1 *entry(domid_t dom, grant_ref_t ref)
+{
+    return (struct grant_entry_v1 *)domain_frame(fx.doms[dom], FX_GNTTAB) + ref;
+}
+
+static void grant(domid_t dom, grant_ref_t ref, domid_t to, uint32_t gfn,
+                  uint16_t flags)
+{
+    *entry(dom, ref) =
+        (struct grant_entry_v1){.flags = flags, .domid = to, .frame = gfn};
+}
+
+static struct gnttab_map_grant_ref map(struct caller c, domid_t dom,
+                                       grant_ref_t ref, uint32_t flags,
+                                       uint64_t addr)
+{
+    struct gnttab_map_grant_ref op = {
+        .host_addr = addr, .flags = flags, .ref = ref, .dom = dom};
+
+    assert_int_equal(fx_grant(c, GNTTABOP_map_grant_ref, &op, 1), 0);
+    return op;
+}
+
+static int unmap(struct caller c, grant_handle_t handle, uint64_t addr,
+                 uint64_t dev)
+{
+    struct gnttab_unmap_grant_ref op = {
+        .host_addr = addr, .dev_bus_addr = dev, .handle = handle};
+
+    assert_int_equal(fx_grant(c, GNTTABOP_unmap_grant_ref, &op, 1), 0);
+    return op.status;
+}
+
+static uint64_t pte_of(domid_t dom, uint64_t va)
+{
+    return ((uint64_t *)domain_frame(fx.doms[dom], FX_PT))[va >> 12];
+}
+
+static unsigned int windows_used(domid_t dom)
+{
+    unsigned int n = 0;
+
+    for (int i = 0; i < FX_WINDOW_NR; i++)
+        n += fx.window[dom][i].rd != NULL;
+    return n;
+}
+
+/* A connection besides what fx_setup() makes. */
+static struct privcmd_conn conn;
+
+static int setup(void **state)
+{
+    fx_setup(state);
+    fx_conn_open(&conn);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fx_conn_close(&conn);
+    return fx_teardown(state);
+}
+
+/* ---- table ---- */
+
+static void test_setup_table_grows(void **state)
+{
+    uint64_t list[FX_GNTTAB_NR + 1] = {0};
+    struct gnttab_setup_table op = {.dom = DOMID_SELF, .nr_frames = 3};
+    struct gnttab_query_size qs = {.dom = DOMID_SELF};
+
+    (void)state;
+    op.frame_list.p = (void *)list;
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_query_size, &qs, 1), 0);
+    assert_int_equal(qs.status, GNTST_okay);
+    assert_int_equal(qs.nr_frames, 1);
+    assert_int_equal(qs.max_nr_frames, FX_GNTTAB_NR);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 1), 0);
+    assert_int_equal(op.status, GNTST_okay);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(list[i], FX_GNTTAB + i);
+    assert_int_equal(list[3], 0);
+    fx_grant(fx_guest(1), GNTTABOP_query_size, &qs, 1);
+    assert_int_equal(qs.nr_frames, 3);
+
+    op.nr_frames = FX_GNTTAB_NR + 1;
+    fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_general_error);
+    op.nr_frames = UINT32_MAX;
+    fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_general_error);
+    op.nr_frames = 2;
+    op.frame_list.p = NULL;
+    fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_bad_virt_addr);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 2),
+                     -EINVAL);
+}
+
+static void test_whose_table(void **state)
+{
+    uint64_t list[1];
+    struct gnttab_setup_table op = {.dom = 2, .nr_frames = 1};
+    struct gnttab_query_size qs = {.dom = 2};
+    struct gnttab_get_version gv = {.dom = 2};
+    struct gnttab_get_status_frames sf = {.dom = 2};
+    struct gnttab_dump_table dt = {.dom = 2};
+
+    (void)state;
+    op.frame_list.p = (void *)list;
+    fx_grant(fx_guest(1), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_permission_denied);
+    fx_grant(fx_guest(1), GNTTABOP_query_size, &qs, 1);
+    assert_int_equal(qs.status, GNTST_permission_denied);
+    fx_grant(fx_guest(1), GNTTABOP_get_status_frames, &sf, 1);
+    assert_int_equal(sf.status, GNTST_permission_denied);
+    fx_grant(fx_guest(1), GNTTABOP_dump_table, &dt, 1);
+    assert_int_equal(dt.status, GNTST_permission_denied);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_get_version, &gv, 1),
+                     -EPERM);
+    fx_grant(fx_conn(&conn), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_okay);
+    assert_int_equal(list[0], FX_GNTTAB);
+    op.dom = qs.dom = gv.dom = 7;
+    fx_grant(fx_conn(&conn), GNTTABOP_setup_table, &op, 1);
+    assert_int_equal(op.status, GNTST_bad_domain);
+    fx_grant(fx_conn(&conn), GNTTABOP_query_size, &qs, 1);
+    assert_int_equal(qs.status, GNTST_bad_domain);
+    assert_int_equal(fx_grant(fx_conn(&conn), GNTTABOP_get_version, &gv, 1),
+                     -ESRCH);
+    dt.dom = DOMID_SELF;
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_dump_table, &dt, 1), 0);
+    assert_int_equal(dt.status, GNTST_okay);
+    assert_int_equal(fx.logged, 1);
+}
+
+/* 18/134, 26/255/379/384, 382: version 2 and its status frames don't exist. */
+static void xsa255_only_version_1(void **state)
+{
+    struct gnttab_set_version sv = {.version = 2};
+    struct gnttab_get_version gv = {.dom = DOMID_SELF};
+    struct gnttab_get_status_frames sf = {.dom = DOMID_SELF, .nr_frames = 1};
+
+    (void)state;
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_set_version, &sv, 1),
+                     -ENOSYS);
+    assert_int_equal(sv.version, 1);
+    sv.version = 3;
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_set_version, &sv, 1),
+                     -EINVAL);
+    assert_int_equal(sv.version, 1);
+    grant(1, 0, 0, 5, GTF_permit_access);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_set_version, &sv, 1), 0);
+    assert_int_equal(entry(1, 0)->frame, 5); /* the table is left as it is */
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_get_version, &gv, 1), 0);
+    assert_int_equal(gv.version, 1);
+    fx_grant(fx_guest(1), GNTTABOP_get_status_frames, &sf, 1);
+    assert_int_equal(sf.status, GNTST_general_error);
+    sf.nr_frames = 0;
+    fx_grant(fx_guest(1), GNTTABOP_get_status_frames, &sf, 1);
+    assert_int_equal(sf.status, GNTST_okay);
+}
+
+static void test_unknown_ops(void **state)
+{
+    uint64_t junk[16] = {0};
+    struct gnttab_transfer tr = {.mfn = 1, .domid = 2, .status = 99};
+
+    (void)state;
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_unmap_and_replace, junk, 1),
+                     -ENOSYS);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_cache_flush, junk, 1),
+                     -EOPNOTSUPP);
+    assert_int_equal(fx_grant(fx_guest(1), 13, junk, 1), -ENOSYS);
+    assert_int_equal(fx_grant(fx_guest(1), UINT32_MAX, junk, 1), -ENOSYS);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_map_grant_ref, NULL, 1),
+                     -EFAULT);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_map_grant_ref, NULL, 0), 0);
+    assert_int_equal(
+        fx_grant(fx_guest(1), GNTTABOP_map_grant_ref, junk, UINT32_MAX),
+        -EINVAL);
+    /* The page stays its owner's only if this is what it is told. */
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_transfer, &tr, 1), 0);
+    assert_int_equal(tr.status, GNTST_bad_page);
+}
+
+static void test_seed(void **state)
+{
+    struct domain *d = fx.doms[1];
+
+    (void)state;
+    assert_int_equal(gnttab_seed(d, GNTTAB_RESERVED_XENSTORE, 0, 9), 0);
+    assert_int_equal(entry(1, 1)->flags, GTF_permit_access);
+    assert_int_equal(entry(1, 1)->domid, 0);
+    assert_int_equal(entry(1, 1)->frame, 9);
+    assert_int_equal(gnttab_seed(d, 1, 0, FX_OWN), -EINVAL);
+    assert_int_equal(gnttab_seed(d, 1, 0, 1ull << 32), -EINVAL);
+    assert_int_equal(gnttab_seed(d, GRANTS_PER_FRAME, 0, 9), -EINVAL);
+    assert_int_equal(map(fx_conn(&conn), 1, 1, GNTMAP_host_map, 0).status, 0);
+    assert_int_equal(gnttab_seed(d, 1, 0, 9), -EINVAL); /* in use */
+}
+
+static void test_swap(void **state)
+{
+    struct gnttab_swap_grant_ref op[3] = {
+        {.ref_a = 3, .ref_b = 4}, {.ref_a = 3, .ref_b = 3}, {.ref_a = 3}};
+    struct gnttab_map_grant_ref m;
+
+    (void)state;
+    op[2].ref_b = GRANTS_IN_TABLE;
+    grant(1, 3, 0, 5, GTF_permit_access);
+    grant(1, 4, 2, 6, GTF_permit_access | GTF_readonly);
+    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_swap_grant_ref, op, 3), 0);
+    assert_int_equal(op[0].status, GNTST_okay);
+    assert_int_equal(op[1].status, GNTST_okay);
+    assert_int_equal(op[2].status, GNTST_bad_gntref);
+    assert_int_equal(entry(1, 3)->frame, 6);
+    assert_int_equal(entry(1, 4)->frame, 5);
+    m = map(fx_conn(&conn), 1, 4, GNTMAP_host_map, 0);
+    assert_int_equal(m.status, 0);
+    fx_grant(fx_guest(1), GNTTABOP_swap_grant_ref, op, 1);
+    assert_int_equal(op[0].status, GNTST_eagain);
+    assert_int_equal(unmap(fx_conn(&conn), m.handle, 0, 0), 0);
+}
+
+/* ---- mapping by a connection ---- */
+
+static void test_conn_map_and_unmap(void **state)
+{
+    struct caller c = fx_conn(&conn);
+    struct gnttab_map_grant_ref m;
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    m = map(c, 1, 8, GNTMAP_host_map, 0);
+    assert_int_equal(m.status, GNTST_okay);
+    assert_int_equal(m.dev_bus_addr, 5 << 12);
+    assert_int_equal(entry(1, 8)->flags,
+                     GTF_permit_access | GTF_reading | GTF_writing);
+    assert_int_equal(unmap(c, m.handle, 0, 0), GNTST_okay);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+    assert_int_equal(unmap(c, m.handle, 0, 0), GNTST_bad_handle);
+    assert_int_equal(unmap(c, 512, 0, 0), GNTST_bad_handle);
+    assert_int_equal(unmap(c, UINT32_MAX, 0, 0), GNTST_bad_handle);
+}
+
+static void test_map_refusals(void **state)
+{
+    struct caller c = fx_conn(&conn);
+
+    (void)state;
+    grant(1, 1, 0, 5, GTF_permit_access);
+    grant(1, 2, 2, 5, GTF_permit_access);
+    grant(1, 3, 0, 5, GTF_permit_access | GTF_readonly);
+    grant(1, 4, 0, FX_SHARED, GTF_permit_access);
+    grant(1, 5, 0, UINT32_MAX, GTF_permit_access);
+    grant(1, 6, 0, 5, GTF_accept_transfer);
+    grant(1, 7, 0, 5, GTF_transitive);
+    grant(1, 8, 0, 5, GTF_permit_access | GTF_sub_page);
+
+    assert_int_equal(map(c, 1, 1, 0, 0).status, GNTST_bad_gntref);
+    assert_int_equal(map(c, 7, 1, GNTMAP_host_map, 0).status, GNTST_bad_domain);
+    assert_int_equal(map(c, DOMID_SELF, 1, GNTMAP_host_map, 0).status,
+                     GNTST_bad_domain);
+    assert_int_equal(map(c, 1, 2, GNTMAP_host_map, 0).status, GNTST_bad_gntref);
+    assert_int_equal(map(c, 1, 0, GNTMAP_host_map, 0).status, GNTST_bad_gntref);
+    assert_int_equal(map(c, 1, 3, GNTMAP_host_map, 0).status,
+                     GNTST_general_error);
+    assert_int_equal(map(c, 1, 4, GNTMAP_host_map, 0).status, GNTST_bad_page);
+    assert_int_equal(map(c, 1, 5, GNTMAP_host_map, 0).status, GNTST_bad_page);
+    for (grant_ref_t ref = 6; ref <= 8; ref++)
+        assert_int_equal(map(c, 1, ref, GNTMAP_host_map, 0).status,
+                         GNTST_bad_gntref);
+    assert_int_equal(map(c, 1, GRANTS_PER_FRAME, GNTMAP_host_map, 0).status,
+                     GNTST_bad_gntref);
+    assert_int_equal(map(c, 1, UINT32_MAX, GNTMAP_host_map, 0).status,
+                     GNTST_bad_gntref);
+    assert_int_equal(map(c, 0, 1, GNTMAP_host_map, 0).status, GNTST_bad_gntref);
+    /* A refusal leaves no mark. */
+    assert_int_equal(entry(1, 3)->flags, GTF_permit_access | GTF_readonly);
+    assert_int_equal(entry(1, 4)->flags, GTF_permit_access);
+    assert_int_equal(conn.grants.in_use, 0);
+}
+
+/* Flags follow the pins: writing goes with the last writer, then reading. */
+static void test_flags_follow_pins(void **state)
+{
+    struct caller c = fx_conn(&conn);
+    struct gnttab_map_grant_ref r1, r2, w1, w2;
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    r1 = map(c, 1, 8, GNTMAP_host_map | GNTMAP_readonly, 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_reading);
+    w1 = map(c, 1, 8, GNTMAP_host_map, 0);
+    w2 = map(c, 1, 8, GNTMAP_device_map, 0);
+    r2 = map(c, 1, 8, GNTMAP_device_map | GNTMAP_readonly, 0);
+    assert_int_equal(r1.status | r2.status | w1.status | w2.status, 0);
+    assert_int_equal(unmap(c, w1.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags,
+                     GTF_permit_access | GTF_reading | GTF_writing);
+    assert_int_equal(unmap(c, w2.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_reading);
+    assert_int_equal(unmap(c, r1.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_reading);
+    assert_int_equal(unmap(c, r2.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+/* What counts after the first pin is hv's record, not the guest's entry. */
+static void test_entry_changed_under_a_pin(void **state)
+{
+    struct caller c = fx_conn(&conn);
+    struct gnttab_map_grant_ref r, again;
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    r = map(c, 1, 8, GNTMAP_host_map | GNTMAP_readonly, 0);
+    assert_int_equal(r.status, 0);
+    entry(1, 8)->frame = 6;
+    again = map(c, 1, 8, GNTMAP_host_map | GNTMAP_readonly, 0);
+    assert_int_equal(again.dev_bus_addr, 5 << 12);
+    entry(1, 8)->domid = 2;
+    assert_int_equal(map(fx_guest(2), 1, 8, GNTMAP_host_map, 0x1000).status,
+                     GNTST_general_error);
+    assert_int_equal(map(c, 1, 8, GNTMAP_host_map, 0).status,
+                     GNTST_bad_gntref); /* write access is asked for anew */
+    entry(1, 8)->flags = 0;
+    entry(1, 8)->domid = 0;
+    assert_int_equal(unmap(c, r.handle, 0, 0), 0);
+    assert_int_equal(unmap(c, again.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, 0);
+    assert_int_equal(map(c, 1, 8, GNTMAP_host_map, 0).status, GNTST_bad_gntref);
+}
+
+/* 230/236: pins are counted to an end and refused beyond, never wrapped. */
+static void xsa236_pin_overflow(void **state)
+{
+    struct caller c = fx_conn(&conn);
+    grant_handle_t handles[GNTPIN_MAX];
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    for (int i = 0; i < GNTPIN_MAX; i++) {
+        struct gnttab_map_grant_ref m = map(c, 1, 8, GNTMAP_host_map, 0);
+
+        assert_int_equal(m.status, 0);
+        handles[i] = m.handle;
+    }
+    assert_int_equal(map(c, 1, 8, GNTMAP_host_map, 0).status,
+                     GNTST_general_error);
+    assert_int_equal(
+        map(c, 1, 8, GNTMAP_host_map | GNTMAP_device_map, 0).status,
+        GNTST_general_error);
+    for (int i = 0; i < GNTPIN_MAX; i++)
+        assert_int_equal(unmap(c, handles[i], 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+/* 224: both kinds of one mapping are dropped once each, in any order. */
+static void xsa224_map_unmap_pairing(void **state)
+{
+    struct caller g = fx_guest(2);
+    struct active_entry *act = grant_active_entry(fx.doms[1], 8);
+    struct gnttab_map_grant_ref m;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    for (int order = 0; order < 2; order++) {
+        m = map(g, 1, 8, GNTMAP_host_map | GNTMAP_device_map, 0x3000);
+        assert_int_equal(m.status, 0);
+        assert_int_equal(act->pins[GNTPIN_HOST_W], 1);
+        assert_int_equal(act->pins[GNTPIN_DEV_W], 1);
+        assert_int_equal(unmap(g, m.handle, 0, 0), 0); /* names neither */
+        assert_int_equal(unmap(g, m.handle, 0, 0x1000), GNTST_bad_dev_addr);
+        assert_int_equal(act->pins[GNTPIN_DEV_W], 1);
+        assert_int_equal(
+            unmap(g, m.handle, order ? 0x3000 : 0, order ? 0 : m.dev_bus_addr),
+            0);
+        assert_int_equal(act->pins[GNTPIN_HOST_W], !order);
+        assert_int_equal(act->pins[GNTPIN_DEV_W], order);
+        assert_int_equal(windows_used(2), 1);
+        /* The kind that is gone is ignored, the other one goes. */
+        assert_int_equal(unmap(g, m.handle, order ? 0 : 0x3000, m.dev_bus_addr),
+                         0);
+        assert_false(grant_is_pinned(act));
+        assert_int_equal(windows_used(2), 0);
+        assert_int_equal(unmap(g, m.handle, 0x3000, 0), GNTST_bad_handle);
+    }
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+static void test_maptrack_limit(void **state)
+{
+    struct caller c = fx_conn(&conn);
+    struct gnttab_map_grant_ref m = {0};
+    grant_handle_t last = 0;
+
+    (void)state;
+    for (grant_ref_t ref = 0; ref < GRANTS_PER_FRAME; ref++)
+        grant(1, ref, 0, 5, GTF_permit_access);
+    for (unsigned int i = 0; i < 2 * MAPTRACK_PER_FRAME; i++) {
+        m = map(c, 1, i, GNTMAP_host_map, 0);
+        assert_int_equal(m.status, 0);
+        last = m.handle;
+    }
+    grant(1, 0, 0, 5, GTF_permit_access);
+    assert_int_equal(map(c, 1, 0, GNTMAP_host_map, 0).status, GNTST_no_space);
+    assert_int_equal(unmap(c, last, 0, 0), 0);
+    assert_int_equal(map(c, 1, 0, GNTMAP_host_map, 0).status, 0);
+}
+
+static void test_owner_close_unmaps_its_own(void **state)
+{
+    struct privcmd_conn other;
+    struct gnttab_map_grant_ref mine, theirs;
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    grant(1, 9, 0, 6, GTF_permit_access);
+    fx_conn_open(&other);
+    theirs = map(fx_conn(&other), 1, 8, GNTMAP_host_map, 0);
+    mine = map(fx_conn(&conn), 1, 8, GNTMAP_host_map | GNTMAP_readonly, 0);
+    assert_int_equal(mine.status | theirs.status, 0);
+    assert_int_equal(map(fx_conn(&other), 1, 9, GNTMAP_host_map, 0).status, 0);
+    fx_conn_close(&other);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_reading);
+    assert_int_equal(entry(1, 9)->flags, GTF_permit_access);
+    assert_int_equal(unmap(fx_conn(&conn), mine.handle, 0, 0), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+/* ---- mapping by a guest ---- */
+
+static void test_guest_map_by_address(void **state)
+{
+    struct caller g = fx_guest(2);
+    struct gnttab_map_grant_ref m;
+    uint64_t pte;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access | GTF_readonly);
+    m = map(g, 1, 8,
+            GNTMAP_host_map | GNTMAP_readonly | GNTMAP_application_map |
+                1u << _GNTMAP_guest_avail0,
+            0x3000);
+    assert_int_equal(m.status, 0);
+    assert_int_equal(m.dev_bus_addr, FX_WINDOW << 12);
+    assert_ptr_equal(fx.window[2][0].rd, fx.doms[1]);
+    assert_int_equal(fx.window[2][0].rgfn, 5);
+    assert_true(fx.window[2][0].readonly);
+    pte = pte_of(2, 0x3000);
+    /* present, user, accessed, dirty, avail bit 9, not writable */
+    assert_int_equal(pte, FX_WINDOW << 12 | 1 | 4 | 0x20 | 0x40 | 0x200);
+    assert_int_equal(unmap(g, m.handle, 0x4000, 0), GNTST_general_error);
+    assert_int_equal(unmap(g, m.handle, 512 << 12, 0), GNTST_general_error);
+    assert_int_equal(windows_used(2), 1);
+    assert_int_equal(unmap(g, m.handle, 0x3000, 0), 0);
+    assert_int_equal(pte_of(2, 0x3000), 0);
+    assert_int_equal(windows_used(2), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_readonly);
+}
+
+static void test_guest_map_failures_undo(void **state)
+{
+    struct caller g = fx_guest(2);
+    uint32_t pte = GNTMAP_host_map | GNTMAP_contains_pte;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    assert_int_equal(map(g, 1, 8, GNTMAP_host_map, 512 << 12).status,
+                     GNTST_general_error); /* no L1 table there */
+    assert_int_equal(map(g, 1, 8, pte, FX_SHARED << 12).status,
+                     GNTST_general_error); /* not in the guest's memory */
+    assert_int_equal(map(g, 1, 8, pte, UINT64_MAX & ~7ull).status,
+                     GNTST_general_error);
+    fx.pte_rc = -EINVAL;
+    assert_int_equal(map(g, 1, 8, GNTMAP_host_map, 0x3000).status,
+                     GNTST_general_error);
+    fx.pte_rc = 0;
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+    assert_int_equal(windows_used(2), 0);
+    for (int i = 0; i < FX_WINDOW_NR; i++)
+        assert_int_equal(map(g, 1, 8, GNTMAP_device_map, 0).status, 0);
+    assert_int_equal(map(g, 1, 8, GNTMAP_device_map, 0).status, GNTST_no_space);
+}
+
+/* 227: a page-table entry is eight bytes, aligned. */
+static void xsa227_misaligned_pte(void **state)
+{
+    struct caller g = fx_guest(2);
+    uint64_t at = FX_PT * FRAME_SIZE + 64;
+    struct gnttab_map_grant_ref m;
+    uint32_t how = GNTMAP_host_map | GNTMAP_contains_pte;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    for (uint64_t off = 1; off < 8; off++)
+        assert_int_equal(map(g, 1, 8, how, at + off).status,
+                         GNTST_general_error);
+    m = map(g, 1, 8, how, at);
+    assert_int_equal(m.status, 0);
+    assert_int_equal(pte_of(2, 8 << 12) >> 12, FX_WINDOW);
+    assert_int_equal(unmap(g, m.handle, at + 4, 0), GNTST_general_error);
+    assert_int_equal(unmap(g, m.handle, at, 0), 0);
+    assert_int_equal(pte_of(2, 8 << 12), 0);
+}
+
+/* ---- death ---- */
+
+static void test_granter_dies_mapped(void **state)
+{
+    struct domain *d = fx.doms[1];
+    struct gnttab_map_grant_ref m, w;
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    grant(1, 9, 2, 6, GTF_permit_access);
+    m = map(fx_conn(&conn), 1, 8, GNTMAP_host_map, 0);
+    w = map(fx_guest(2), 1, 9, GNTMAP_host_map, 0x3000);
+    assert_int_equal(m.status | w.status, 0);
+    fx_kill(d);
+    assert_int_equal(fx.freed, 0);
+    ((uint8_t *)domain_frame(d, 5))[7] = 1; /* still there */
+    assert_int_equal(map(fx_conn(&conn), 1, 8, GNTMAP_host_map, 0).status,
+                     GNTST_bad_domain);
+    assert_int_equal(unmap(fx_conn(&conn), m.handle, 0, 0), 0);
+    assert_int_equal(fx.freed, 0);
+    assert_int_equal(unmap(fx_guest(2), w.handle, 0x3000, 0), 0);
+    assert_int_equal(fx.freed, 1);
+}
+
+static void test_grantee_dies_mapped(void **state)
+{
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    grant(2, 8, 1, 5, GTF_permit_access); /* and the other way: no cycle */
+    grant(2, 9, 2, 5, GTF_permit_access); /* and its own */
+    assert_int_equal(map(fx_guest(2), 1, 8, GNTMAP_host_map, 0x3000).status, 0);
+    assert_int_equal(map(fx_guest(1), 2, 8, GNTMAP_host_map, 0x3000).status, 0);
+    assert_int_equal(map(fx_guest(2), 2, 9, GNTMAP_host_map, 0x4000).status, 0);
+    fx_kill(fx.doms[2]);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+    assert_int_equal(windows_used(2), 0);
+    assert_int_equal(fx.freed, 0);
+    fx_kill(fx.doms[1]);
+    assert_int_equal(fx.freed, 2);
+}
+
+/* ---- copying ---- */
+
+static int copy(struct caller c, struct gnttab_copy *op)
+{
+    op->status = 99;
+    assert_int_equal(fx_grant(c, GNTTABOP_copy, op, 1), 0);
+    return op->status;
+}
+
+static uint8_t *page(domid_t dom, uint64_t gfn)
+{
+    return domain_frame(fx.doms[dom], gfn);
+}
+
+/* All four kinds of ends, by domain 2 with domain 1's grants. */
+static void test_copy_all_ends(void **state)
+{
+    struct caller g = fx_guest(2);
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access | GTF_readonly);
+    grant(1, 9, 2, 6, GTF_permit_access);
+    for (int flags = 0; flags < 4; flags++) {
+        bool sg = flags & GNTCOPY_source_gref, dg = flags & GNTCOPY_dest_gref;
+        uint8_t *src = sg ? page(1, 5) : page(2, 7);
+        uint8_t *dst = dg ? page(1, 6) : page(2, 8);
+        struct gnttab_copy op = {.len = 100, .flags = flags};
+
+        op.source.domid = sg ? 1 : DOMID_SELF;
+        op.source.u.gmfn = sg ? 8 : 7;
+        op.source.offset = 4096 - 100;
+        op.dest.domid = dg ? 1 : DOMID_SELF;
+        op.dest.u.gmfn = dg ? 9 : 8;
+        op.dest.offset = 3;
+        memset(src, 0, FRAME_SIZE);
+        memset(dst, 0xee, FRAME_SIZE);
+        for (int i = 0; i < 100; i++)
+            src[4096 - 100 + i] = i + flags;
+        assert_int_equal(copy(g, &op), GNTST_okay);
+        assert_memory_equal(dst + 3, src + 4096 - 100, 100);
+        assert_int_equal(dst[2], 0xee);
+        assert_int_equal(dst[103], 0xee);
+    }
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_readonly);
+    assert_int_equal(entry(1, 9)->flags, GTF_permit_access);
+    assert_int_equal(fx.doms[1]->refs, 1);
+}
+
+static void test_copy_by_connection(void **state)
+{
+    uint8_t *arena = aligned_alloc(FRAME_SIZE, 2 * FRAME_SIZE);
+    struct gnttab_copy op = {.len = FRAME_SIZE - 8,
+                             .flags = GNTCOPY_source_gref};
+
+    (void)state;
+    grant(1, 8, 0, 5, GTF_permit_access);
+    memset(page(1, 5), 0x5a, FRAME_SIZE);
+    memset(arena, 0, 2 * FRAME_SIZE);
+    op.source.domid = 1;
+    op.source.u.ref = 8;
+    op.dest.domid = DOMID_SELF;
+    op.dest.u.gmfn = (uintptr_t)arena >> 12;
+    op.dest.offset = 8;
+    assert_int_equal(copy(fx_conn(&conn), &op), 0);
+    assert_int_equal(arena[7], 0);
+    assert_int_equal(arena[8], 0x5a);
+    assert_int_equal(arena[FRAME_SIZE - 1], 0x5a);
+    assert_int_equal(arena[FRAME_SIZE], 0);
+
+    arena[8] = 1;
+    op.flags = GNTCOPY_dest_gref;
+    op.source = op.dest;
+    op.dest.domid = 1;
+    op.dest.u.ref = 8;
+    op.dest.offset = 0;
+    assert_int_equal(copy(fx_conn(&conn), &op), 0);
+    assert_int_equal(page(1, 5)[0], 1);
+    op.source.u.gmfn = 0; /* not in the arena */
+    assert_int_equal(copy(fx_conn(&conn), &op), GNTST_bad_page);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+
+    op.flags = 0; /* arena to arena */
+    op.source.u.gmfn = (uintptr_t)arena >> 12;
+    op.dest.domid = DOMID_SELF;
+    op.dest.u.gmfn = op.source.u.gmfn + 1;
+    assert_int_equal(copy(fx_conn(&conn), &op), 0);
+    assert_int_equal(arena[FRAME_SIZE], 1);
+    free(arena);
+}
+
+static void test_copy_refusals(void **state)
+{
+    struct caller g = fx_guest(2);
+    const struct gnttab_copy good = {
+        .source = {.u.ref = 8, .domid = 1},
+        .dest = {.u.gmfn = 7, .domid = DOMID_SELF},
+        .len = 16,
+        .flags = GNTCOPY_source_gref,
+    };
+    struct gnttab_copy op = good;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access | GTF_readonly);
+    assert_int_equal(copy(g, &op), 0);
+    op.source.offset = 4081;
+    assert_int_equal(copy(g, &op), GNTST_bad_copy_arg);
+    op = good;
+    op.dest.offset = 4081;
+    assert_int_equal(copy(g, &op), GNTST_bad_copy_arg);
+    op = good;
+    op.len = 4097;
+    assert_int_equal(copy(g, &op), GNTST_bad_copy_arg);
+    op = good;
+    op.source.offset = op.len = UINT16_MAX;
+    assert_int_equal(copy(g, &op), GNTST_bad_copy_arg);
+    op = good;
+    op.source.domid = 7;
+    assert_int_equal(copy(g, &op), GNTST_bad_domain);
+    op = good;
+    op.source.u.ref = 100000;
+    assert_int_equal(copy(g, &op), GNTST_bad_gntref);
+    op = good;
+    op.dest.domid = 1; /* a frame by number, but not one's own */
+    assert_int_equal(copy(g, &op), GNTST_permission_denied);
+    op = good;
+    op.dest.u.gmfn = FX_GNTTAB; /* hv's */
+    assert_int_equal(copy(g, &op), GNTST_bad_page);
+    op = good;
+    op.dest.u.gmfn = UINT64_MAX;
+    assert_int_equal(copy(g, &op), GNTST_bad_page);
+    op = good;
+    op.dest = (struct gnttab_copy_ptr){.u.ref = 8, .domid = 1};
+    op.flags |= GNTCOPY_dest_gref; /* granted for reading only */
+    assert_int_equal(copy(g, &op), GNTST_general_error);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access | GTF_readonly);
+    assert_false(grant_is_pinned(grant_active_entry(fx.doms[1], 8)));
+}
+
+/* 226: a transitive grant, which could lead to the next, is no grant. */
+static void xsa226_no_transitive_copy(void **state)
+{
+    struct gnttab_copy op = {
+        .source = {.u.ref = 8, .domid = 1},
+        .dest = {.u.gmfn = 7, .domid = DOMID_SELF},
+        .len = 16,
+        .flags = GNTCOPY_source_gref,
+    };
+
+    (void)state;
+    grant(1, 8, 2, 8, GTF_transitive);
+    assert_int_equal(copy(fx_guest(2), &op), GNTST_bad_gntref);
+}
+
+/* 448's neighbour: a copy of no bytes is fine and leaves no pin. */
+static void test_copy_of_nothing(void **state)
+{
+    struct gnttab_copy op = {
+        .source = {.u.ref = 8, .domid = 1, .offset = 4096},
+        .dest = {.u.gmfn = 7, .domid = DOMID_SELF},
+        .flags = GNTCOPY_source_gref,
+    };
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    assert_int_equal(copy(fx_guest(2), &op), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+/* ---- batches ---- */
+
+/* 318: an element that fails does not end the batch, or its result. */
+static void xsa318_batch_goes_on(void **state)
+{
+    static struct gnttab_copy op[500];
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    for (int i = 0; i < 500; i++) {
+        op[i] = (struct gnttab_copy){
+            .source = {.u.ref = i % 3 ? 8 : 9, .domid = 1},
+            .dest = {.u.gmfn = i % 7 ? 7 : FX_SHARED, .domid = DOMID_SELF},
+            .len = 1,
+            .flags = GNTCOPY_source_gref,
+            .status = 99,
+        };
+    }
+    assert_int_equal(fx_grant(fx_guest(2), GNTTABOP_copy, op, 500), 0);
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(op[i].status, i % 3 == 0   ? GNTST_bad_gntref
+                                       : i % 7 == 0 ? GNTST_bad_page
+                                                    : GNTST_okay);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+}
+
+/* What lies before a hole in the guest's memory is served, then -EFAULT. */
+static void test_batch_into_a_hole(void **state)
+{
+    static struct gnttab_map_grant_ref op[40];
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        grant(1, i, 0, 5, GTF_permit_access);
+        op[i] = (struct gnttab_map_grant_ref){
+            .flags = GNTMAP_host_map, .ref = i, .dom = 1, .status = 99};
+    }
+    fx.fault_lo = (uintptr_t)&op[37];
+    fx.fault_hi = fx.fault_lo + sizeof(op[0]);
+    assert_int_equal(fx_grant(fx_conn(&conn), GNTTABOP_map_grant_ref, op, 40),
+                     -EFAULT);
+    fx.fault_lo = fx.fault_hi = 0;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(op[i].status, i < 37 ? 0 : 99);
+    assert_int_equal(conn.grants.in_use, 37);
+}
+
+/* A batch of a domain that is being destroyed does not hold that up. */
+static void test_batch_ends_with_the_domain(void **state)
+{
+    static struct gnttab_copy op[500];
+
+    (void)state;
+    for (int i = 0; i < 500; i++)
+        op[i].status = 99;
+    fx.doms[2]->state = DOMAIN_DYING;
+    assert_int_equal(fx_grant(fx_guest(2), GNTTABOP_copy, op, 500), -EINTR);
+    assert_int_equal(op[499].status, 99);
+    fx.doms[2]->state = DOMAIN_ALIVE;
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_setup_table_grows),
+        T(test_whose_table),
+        T(xsa255_only_version_1),
+        T(test_unknown_ops),
+        T(test_seed),
+        T(test_swap),
+        T(test_conn_map_and_unmap),
+        T(test_map_refusals),
+        T(test_flags_follow_pins),
+        T(test_entry_changed_under_a_pin),
+        T(xsa236_pin_overflow),
+        T(xsa224_map_unmap_pairing),
+        T(test_maptrack_limit),
+        T(test_owner_close_unmaps_its_own),
+        T(test_guest_map_by_address),
+        T(test_guest_map_failures_undo),
+        T(xsa227_misaligned_pte),
+        T(test_granter_dies_mapped),
+        T(test_grantee_dies_mapped),
+        T(test_copy_all_ends),
+        T(test_copy_by_connection),
+        T(test_copy_refusals),
+        T(xsa226_no_transitive_copy),
+        T(test_copy_of_nothing),
+        T(xsa318_batch_goes_on),
+        T(test_batch_into_a_hole),
+        T(test_batch_ends_with_the_domain),
+    };
+
+    return cmocka_run_group_tests_name("grant", tests, NULL, NULL);
+}
