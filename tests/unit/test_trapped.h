@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include "hv/trapped/trapped.h"
@@ -26,7 +27,8 @@
 
 struct fake {
     struct trapped_bus *bus;
-    uint8_t *mem;
+    uint8_t *mem; /* the guest's, an unmapped page on either side */
+    int memfd;
     unsigned int edges;  /* atomic */
     unsigned int logged; /* atomic */
     int doorbell;        /* what ioeventfd was given, or -1 */
@@ -96,6 +98,23 @@ static inline unsigned int fake_edges(struct fake *f)
         assert_true(came_);                                                    \
     } while (0)
 
+#define FAKE_PAGE 4096u
+
+static inline void fake_map(struct fake *f)
+{
+    uint8_t *va = mmap(NULL, FAKE_MEM + 2 * FAKE_PAGE, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(va, MAP_FAILED);
+    f->mem = va + FAKE_PAGE;
+    f->memfd = memfd_create("fake", MFD_CLOEXEC);
+    assert_true(f->memfd >= 0);
+    assert_int_equal(ftruncate(f->memfd, FAKE_MEM), 0);
+    assert_ptr_equal(mmap(f->mem, FAKE_MEM, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED, f->memfd, 0),
+                     f->mem);
+}
+
 static inline struct fake *fake_new(void)
 {
     struct fake *f = calloc(1, sizeof(*f));
@@ -110,9 +129,7 @@ static inline struct fake *fake_new(void)
     };
 
     assert_non_null(f);
-    f->mem = aligned_alloc(4096, FAKE_MEM);
-    assert_non_null(f->mem);
-    memset(f->mem, 0, FAKE_MEM);
+    fake_map(f);
     f->doorbell = f->image = -1;
     env.guest_mem = f->mem;
     f->bus = trapped_bus_create(&env);
@@ -126,7 +143,8 @@ static inline void fake_free(struct fake *f)
     trapped_bus_destroy(f->bus);
     if (f->image >= 0)
         close(f->image);
-    free(f->mem);
+    munmap(f->mem - FAKE_PAGE, FAKE_MEM + 2 * FAKE_PAGE);
+    close(f->memfd);
     free(f);
 }
 

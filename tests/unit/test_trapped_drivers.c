@@ -38,6 +38,7 @@ struct trapped_irq {
 
 static struct {
     struct fake *f;
+    uint8_t *view; /* memory as the guest maps it */
     char cmdline[128];
     size_t next_page;
     struct trapped_irq *irq;
@@ -55,9 +56,40 @@ static void cpu_relax(void)
     sched_yield();
 }
 
+/*
+ * The guest's pages lie in another order than the machine's: what is
+ * contiguous for the one is not for the other, but for every fourth pair.
+ */
+static uint64_t pfn_to_machine_pfn(uint64_t pfn)
+{
+    return pfn % 8 < 2 ? pfn : pfn ^ 1;
+}
+
+static void start_guest(void)
+{
+    uint64_t pfn, pages = FAKE_MEM / PAGE_SIZE;
+
+    memset(&guest, 0, sizeof(guest));
+    guest.f = fake_new();
+    guest.next_page = 1;
+    guest.view =
+        mmap(NULL, FAKE_MEM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(guest.view, MAP_FAILED);
+    for (pfn = 0; pfn < pages; pfn++)
+        mmap(guest.view + pfn * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED, guest.f->memfd,
+             (off_t)(pfn_to_machine_pfn(pfn) * PAGE_SIZE));
+}
+
+static void stop_guest(void)
+{
+    fake_free(guest.f);
+    munmap(guest.view, FAKE_MEM);
+}
+
 static void *page_alloc(size_t npages)
 {
-    void *va = guest.f->mem + guest.next_page * PAGE_SIZE;
+    void *va = guest.view + guest.next_page * PAGE_SIZE;
 
     guest.next_page += npages;
     assert_true(guest.next_page * PAGE_SIZE <= FAKE_MEM);
@@ -78,7 +110,10 @@ static void *heap_alloc(size_t size)
 
 static uint64_t virt_to_machine(const void *va)
 {
-    return (uint64_t)((const uint8_t *)va - guest.f->mem);
+    uint64_t at = (uint64_t)((const uint8_t *)va - guest.view);
+
+    return pfn_to_machine_pfn(at >> PAGE_SHIFT) << PAGE_SHIFT |
+           (at & ~PAGE_MASK);
 }
 
 /* The window is not memory: registers are recognised by their address. */
@@ -231,10 +266,8 @@ static struct blkdev *start_disk(uint32_t kind, uint32_t flags, bool polled)
 {
     struct blkdev *d;
 
-    memset(&guest, 0, sizeof(guest));
+    start_guest();
     disks = NULL;
-    guest.f = fake_new();
-    guest.next_page = 1;
     fake_add_disk(guest.f, kind, flags, kind == KXEN_TRAPPED_ATA ? 0x1f0 : 0);
     snprintf(guest.cmdline, sizeof(guest.cmdline),
              kind == KXEN_TRAPPED_ATA ? "trapped_ata=1"
@@ -252,10 +285,11 @@ static struct blkdev *start_disk(uint32_t kind, uint32_t flags, bool polled)
 static void stop_disk(void)
 {
     blkdev_close_all();
-    fake_free(guest.f);
+    stop_guest();
 }
 
-#define BATCH 8u
+#define BATCH     4u
+#define BUF_PAGES 33u
 
 /* Random requests, several at a time, against a copy of the disk. */
 static void exercise(struct blkdev *d)
@@ -263,7 +297,8 @@ static void exercise(struct blkdev *d)
     static uint8_t model[FAKE_SECTORS * 512];
     struct blkreq reqs[BATCH] = {0};
     unsigned int i, n = d->queue_depth < BATCH ? d->queue_depth : BATCH;
-    uint8_t *bufs = page_alloc(n * 8);
+    uint32_t area = FAKE_SECTORS / n;
+    uint8_t *bufs = page_alloc(n * BUF_PAGES);
 
     assert_int_equal(pread(guest.f->image, model, sizeof(model), 0),
                      sizeof(model));
@@ -275,9 +310,9 @@ static void exercise(struct blkdev *d)
 
             /* Each has its own part of the disk, so that order is no matter. */
             r->op = (enum blk_op)(rand() % 2);
-            r->count = 1 + (uint32_t)rand() % (64 - skew);
-            r->sector = FAKE_SECTORS / n * i + (uint32_t)rand() % 60;
-            r->buf = bufs + i * 8 * PAGE_SIZE + skew * 512;
+            r->count = 1 + (uint32_t)rand() % 256;
+            r->sector = area * i + (uint32_t)rand() % (area - r->count + 1);
+            r->buf = bufs + i * BUF_PAGES * PAGE_SIZE + skew * 512;
             if (r->op == BLK_WRITE) {
                 memset(r->buf, rand(), r->count * 512);
                 memcpy(model + r->sector * 512, r->buf, r->count * 512);
@@ -410,8 +445,7 @@ static void test_console(void **state)
     int sv[2];
 
     (void)state;
-    memset(&guest, 0, sizeof(guest));
-    guest.f = fake_new();
+    start_guest();
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
     assert_int_equal(trapped_bus_add(guest.f->bus, &desc, sv[1]), 0);
     strcpy(guest.cmdline, "trapped_uart=1");
@@ -435,7 +469,7 @@ static void test_console(void **state)
                                             sizeof(buf) - got);
     }
     assert_memory_equal(in, buf, sizeof(in));
-    fake_free(guest.f);
+    stop_guest();
     close(sv[0]);
 }
 
@@ -449,8 +483,7 @@ static void test_console_full(void **state)
     int sv[2], n;
 
     (void)state;
-    memset(&guest, 0, sizeof(guest));
-    guest.f = fake_new();
+    start_guest();
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
     assert_int_equal(trapped_bus_add(guest.f->bus, &desc, sv[1]), 0);
     strcpy(guest.cmdline, "trapped_uart=1");
@@ -469,7 +502,7 @@ static void test_console_full(void **state)
     assert_int_equal(got, sent);
     assert_int_equal(write(sv[0], "in", 2), 2); /* input still interrupts */
     wait_until(guest.con->ops->readable(guest.con));
-    fake_free(guest.f);
+    stop_guest();
     close(sv[0]);
 }
 
