@@ -192,18 +192,14 @@ static int own_channel(const struct caller *c, evtchn_port_t port,
 {
     struct evtchn *chn = evtchn_from_port(c->d, port);
     struct evtchn_owner *owner = owner_of(c);
-    bool mine = true;
 
     if (!chn)
         return -EINVAL;
-    if (owner) {
-        evtchn_lock(c->d);
-        mine = !chn->owner || chn->owner == owner;
-        evtchn_unlock(c->d);
-    }
-    if (!mine)
-        return -ENOTCONN;
     pthread_mutex_lock(&chn->lock);
+    if (owner && chn->owner && chn->owner != owner) {
+        pthread_mutex_unlock(&chn->lock);
+        return -ENOTCONN;
+    }
     *out = chn;
     return 0;
 }
@@ -212,15 +208,13 @@ static long op_send(struct caller *c, void *arg)
 {
     struct evtchn_send *op = arg;
     struct evtchn *chn;
+    int rc = own_channel(c, op->port, &chn);
 
-    if (c->conn) {
-        int rc = own_channel(c, op->port, &chn);
-
-        if (rc)
-            return rc;
-        pthread_mutex_unlock(&chn->lock);
-    }
-    return evtchn_send(c->d, op->port);
+    if (rc)
+        return rc;
+    rc = evtchn_send_locked(c->d, chn);
+    pthread_mutex_unlock(&chn->lock);
+    return rc;
 }
 
 static void fill_status(struct evtchn_status *op, const struct evtchn *chn)
@@ -299,10 +293,13 @@ static long op_bind_vcpu(struct caller *c, void *arg)
     rc = own_channel(c, op->port, &chn);
     if (rc)
         return rc;
-    if (may_move(chn))
+    if (may_move(chn)) {
         atomic_store(&chn->notify_vcpu, op->vcpu);
-    else
+        if (evtchn_ends_in_dom0(c->d, chn))
+            notify_allow(c->d, chn->port, op->vcpu);
+    } else {
         rc = -EINVAL;
+    }
     pthread_mutex_unlock(&chn->lock);
     return rc;
 }

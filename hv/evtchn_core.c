@@ -167,27 +167,39 @@ int evtchn_find_free(struct domain *d, struct evtchn **out)
     return -ENOSPC;
 }
 
+static void port_set_owner(struct evtchn *chn, struct evtchn_owner *owner,
+                           int fd)
+{
+    pthread_mutex_lock(&chn->lock);
+    chn->owner = owner;
+    chn->fd = fd;
+    pthread_mutex_unlock(&chn->lock);
+}
+
 /* The eventfd of a domain 0 port.  The channel is still free. */
 static int port_attach(struct evtchn *chn, struct evtchn_owner *owner)
 {
+    int fd;
+
     if (!owner)
         return 0;
-    chn->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (chn->fd < 0)
+    fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
         return -errno;
-    chn->owner = owner;
+    port_set_owner(chn, owner, fd);
     cds_list_add_tail(&chn->owner_node, &owner->ports);
     return 0;
 }
 
 static void port_detach(struct evtchn *chn)
 {
+    int fd = chn->fd;
+
     if (!chn->owner)
         return;
     cds_list_del(&chn->owner_node);
-    chn->owner = NULL;
-    close(chn->fd);
-    chn->fd = -1;
+    port_set_owner(chn, NULL, -1);
+    close(fd);
 }
 
 int evtchn_open(struct domain *d, struct evtchn *chn,
@@ -207,20 +219,30 @@ int evtchn_open(struct domain *d, struct evtchn *chn,
     return 0;
 }
 
+bool evtchn_ends_in_dom0(const struct domain *d, const struct evtchn *chn)
+{
+    return d->domid != DOMID_HV0 && chn->state == ECS_INTERDOMAIN &&
+           chn->u.peer.rchn->fd >= 0;
+}
+
 /* A guest's end that leads to an eventfd may get a doorbell. */
 static void doorbell_join(struct domain *d, const struct evtchn *chn,
                           const struct evtchn *peer)
 {
     /* Without one a send exits to hv, which then writes the eventfd. */
-    if (peer->fd >= 0 && d->domid != DOMID_HV0)
-        (void)doorbell_set(d, chn->port, peer->fd);
+    if (peer->fd < 0 || d->domid == DOMID_HV0)
+        return;
+    (void)doorbell_set(d, chn->port, peer->fd);
+    notify_allow(d, chn->port, atomic_load(&chn->notify_vcpu));
 }
 
 static void doorbell_part(struct domain *d, const struct evtchn *chn,
                           const struct evtchn *peer)
 {
-    if (peer->fd >= 0 && d->domid != DOMID_HV0)
-        doorbell_clear(d, chn->port);
+    if (peer->fd < 0 || d->domid == DOMID_HV0)
+        return;
+    notify_forbid(d, chn->port);
+    doorbell_clear(d, chn->port);
 }
 
 int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
@@ -370,28 +392,34 @@ void evtchn_close_all(struct domain *d, const struct evtchn_owner *owner)
     }
 }
 
-int evtchn_send(struct domain *ld, evtchn_port_t lport)
+int evtchn_send_locked(struct domain *ld, struct evtchn *chn)
 {
-    struct evtchn *chn = evtchn_from_port(ld, lport);
     struct domain *rd;
-    int rc = 0;
 
-    if (!chn)
-        return -EINVAL;
-    pthread_mutex_lock(&chn->lock);
     switch (chn->state) {
     case ECS_INTERDOMAIN:
         rd = chn->u.peer.rd;
         evtchn_ops_of(rd)->set_pending(rd, chn->u.peer.rchn);
-        break;
+        return 0;
     case ECS_IPI:
         evtchn_ops_of(ld)->set_pending(ld, chn);
-        break;
+        return 0;
     case ECS_UNBOUND:
-        break;
+        return 0;
     default:
-        rc = -EINVAL;
+        return -EINVAL;
     }
+}
+
+int evtchn_send(struct domain *ld, evtchn_port_t lport)
+{
+    struct evtchn *chn = evtchn_from_port(ld, lport);
+    int rc;
+
+    if (!chn)
+        return -EINVAL;
+    pthread_mutex_lock(&chn->lock);
+    rc = evtchn_send_locked(ld, chn);
     pthread_mutex_unlock(&chn->lock);
     return rc;
 }

@@ -48,8 +48,9 @@ struct evtchn {
     } u;
 
     /*
-     * Domain 0's ports.  Written under the event lock; fd is read by a sender
-     * that holds the peer's channel lock or ours.
+     * Domain 0's ports.  fd and owner are written with both locks held, like
+     * state, and while the channel is free; a sender that holds the peer's
+     * channel lock may read fd too.
      */
     int fd; /* eventfd, -1: none */
     struct evtchn_owner *owner;
@@ -126,6 +127,9 @@ int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
  */
 int evtchn_close(struct domain *d, evtchn_port_t port,
                  const struct evtchn_owner *owner);
+
+/* evtchn_send() with chn->lock held. */
+int evtchn_send_locked(struct domain *ld, struct evtchn *chn);
 
 /* Closes all ports, or with an owner all of its.  One at a time. */
 void evtchn_close_all(struct domain *d, const struct evtchn_owner *owner);

@@ -13,7 +13,7 @@
  * A batch runs to its end in one go (there is no continuation), so it has an
  * end.  Xen's frontends and backends use a few hundred at most.
  */
-#define BATCH_MAX   65536u
+#define BATCH_MAX   8192u
 #define CHUNK_BYTES 1024
 
 /* The domain that an argument names, with a reference, if c may ask. */
