@@ -25,6 +25,7 @@ struct foreign_window;
 struct grant_table;
 struct trapped_bus;
 struct inflight;
+struct notify;
 struct pv_domain;
 struct vcpu;
 
@@ -38,6 +39,7 @@ struct hv {
     pthread_mutex_t lock;         /* writers of domains, next_domid */
     domid_t next_domid;
     int kvm_fd; /* -1: no KVM, unit tests */
+    int nudge_epoll; /* hv/notify.c; -1 without */
     struct domain *dom0;
     uint64_t boot_ns; /* CLOCK_MONOTONIC when system_time was 0 */
     const struct kvm_host *host;
@@ -79,6 +81,7 @@ struct domain {
 
     struct evtchn_table *evtchn;
     struct grant_table *grants;
+    struct notify *notify; /* hv/notify.h */
     struct foreign_window *foreign;
     struct pv_domain *pv;        /* the monitor's side: hv/pv/pv.h */
     struct trapped_bus *trapped; /* NULL without trapped devices */

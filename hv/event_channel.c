@@ -9,6 +9,7 @@
 #include "hv/domain.h"
 #include "hv/evtchn_private.h"
 #include "hv/hypercall.h"
+#include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/vcpu.h"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "hv/notify.h"
 #include "hv/pv/doorbell.h"
 #include "hv/vcpu.h"
 

@@ -96,6 +96,9 @@ struct evtchn_table {
 /* The channel of a port, whatever its state; NULL: never allocated. */
 struct evtchn *evtchn_from_port(struct domain *d, evtchn_port_t port);
 
+/* True if chn, a guest's, leads to a port of domain 0.  chn->lock is held. */
+bool evtchn_ends_in_dom0(const struct domain *d, const struct evtchn *chn);
+
 /* The event lock of one domain, or of two that may be the same. */
 void evtchn_lock(struct domain *d);
 void evtchn_unlock(struct domain *d);

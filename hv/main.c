@@ -15,6 +15,7 @@
 #include "hv/domain.h"
 #include "hv/kvm_host.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/vcpu.h"
 
@@ -192,7 +193,9 @@ static int run(const struct options *o)
     hv.boot_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
     CDS_INIT_LIST_HEAD(&hv.domains);
     pthread_mutex_init(&hv.lock, NULL);
-    rc = make_dom0(&hv);
+    rc = notify_start(&hv);
+    if (!rc)
+        rc = make_dom0(&hv);
     if (rc) {
         fprintf(stderr, "hv: cannot make domain 0: %s\n", strerror(-rc));
         return 1;

@@ -13,6 +13,7 @@
 #include <xen/memory.h>
 #include "hv/hypercall.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/pv/foreign.h"
 #include "hv/pv/pv.h"
 #include "hv/vcpu.h"
@@ -97,7 +98,9 @@ int domain_set_max_mem(struct domain *d, uint64_t kib)
     if (rc)
         goto out;
     init_shared_info(d);
-    rc = make_vcpus(d);
+    rc = notify_init(d);
+    if (!rc)
+        rc = make_vcpus(d);
 out:
     pthread_mutex_unlock(&d->lock);
     return rc;
@@ -108,6 +111,7 @@ void memory_free(struct domain *d)
     for (unsigned int i = 0; i < MAX_VCPUS; i++)
         vcpu_free(d->vcpu[i]);
     foreign_window_free(d);
+    notify_free(d);
     pv_domain_free(d);
     if (d->vm_fd >= 0)
         close(d->vm_fd);

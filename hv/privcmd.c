@@ -16,6 +16,7 @@
 #include "hv/hypercall.h"
 #include "hv/inflight.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/trapped_glue.h"
 #include "hv/vcpu.h"
 #include "kxen/privcmd.h"
@@ -188,6 +189,21 @@ static void op_stats(struct request *rq, struct domain *d)
     rq->r.vals[0] = NR_EXIT_KINDS + 1;
 }
 
+static void op_notify_fd(struct request *rq, struct domain *d)
+{
+    uint64_t which = rq->q.args[0];
+
+    rq->r.rc = -EINVAL;
+    if (!d->notify || which >= 2 + d->max_vcpus)
+        return;
+    if (which < 2)
+        rq->reply_fd = which ? d->notify->nudge_fd : d->notify->page_fd;
+    else if (d->vcpu[which - 2])
+        rq->reply_fd = d->vcpu[which - 2]->wake_fd;
+    rq->r.rc = rq->reply_fd < 0 ? -ENOENT : 0;
+    rq->r.vals[0] = d->max_vcpus;
+}
+
 _Static_assert(NR_EXIT_KINDS + 1 <= PRIVCMD_NR_STATS, "stats fit a reply");
 _Static_assert(sizeof(struct kxen_trapped) <= 7 * 8, "fits the arguments");
 
@@ -208,6 +224,7 @@ static const struct {
     [PRIVCMD_GNTTAB_SEED] = {.on_domain = op_gnttab_seed},
     [PRIVCMD_RESTRICT] = {.plain = op_restrict},
     [PRIVCMD_STATS] = {.on_domain = op_stats},
+    [PRIVCMD_NOTIFY_FD] = {.on_domain = op_notify_fd},
 };
 
 static void run_request(struct request *rq)

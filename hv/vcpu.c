@@ -16,6 +16,7 @@
 #include "hv/event_channel.h"
 #include "hv/kvm_host.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/pv/pv.h"
 #include "hv/trapped/trapped.h"
 
@@ -46,6 +47,32 @@ uint64_t hv_system_time(const struct hv *hv)
 }
 
 /* ---- kicking and parking ---- */
+
+static struct notify_vcpu *notifiers(const struct vcpu *v)
+{
+    return &v->d->notify->page->vcpu[v->id];
+}
+
+/* To hv's own kicks and, in the notify page, to notifiers of domain 0. */
+static void set_where(struct vcpu *v, enum vcpu_where where)
+{
+    atomic_store(&v->where, where);
+    __atomic_store_n(&notifiers(v)->where, where, __ATOMIC_SEQ_CST);
+}
+
+/* Partner of the stores above: whoever kicks sets this, then reads where. */
+static bool was_kicked(const struct vcpu *v)
+{
+    return atomic_load(&v->kicked) ||
+           __atomic_load_n(&notifiers(v)->kicked, __ATOMIC_SEQ_CST);
+}
+
+static bool take_kick(struct vcpu *v)
+{
+    bool k = atomic_exchange(&v->kicked, false);
+
+    return __atomic_exchange_n(&notifiers(v)->kicked, 0, __ATOMIC_SEQ_CST) || k;
+}
 
 static void poke(struct vcpu *v)
 {
@@ -187,19 +214,21 @@ static void sleep_blocked(struct vcpu *v)
         return;
     if (at)
         ts = to_timespec(at - now);
-    atomic_store(&v->where, VCPU_ASLEEP);
-    if (!atomic_load(&v->kicked))
+    set_where(v, VCPU_ASLEEP);
+    if (!was_kicked(v))
         ppoll(&p, 1, at ? &ts : NULL, NULL);
-    atomic_store(&v->where, VCPU_IN_HV);
+    set_where(v, VCPU_IN_HV);
     if (read(v->wake_fd, &n, sizeof(n)) < 0)
         return; /* nothing there: a signal or the deadline */
 }
 
 static void handle_blocked(struct vcpu *v)
 {
+    __atomic_store_n(&notifiers(v)->polling,
+                     atomic_load(&v->poll_port) != POLL_NONE, __ATOMIC_SEQ_CST);
     while (v->blocked) {
         bool polling = atomic_load(&v->poll_port) != POLL_NONE;
-        bool kicked = atomic_exchange(&v->kicked, false);
+        bool kicked = take_kick(v);
 
         run_timers(v);
         if ((!polling && events_due(v)) || (polling && sched_poll_done(v)))
@@ -210,6 +239,7 @@ static void handle_blocked(struct vcpu *v)
             sleep_blocked(v);
     }
     atomic_store(&v->poll_port, POLL_NONE);
+    __atomic_store_n(&notifiers(v)->polling, 0, __ATOMIC_SEQ_CST);
     v->poll_deadline_ns = 0;
 }
 
@@ -219,12 +249,12 @@ int vcpu_enter(struct vcpu *v)
 {
     int rc;
 
-    atomic_store(&v->where, VCPU_IN_GUEST);
+    set_where(v, VCPU_IN_GUEST);
     /* A kick from before the store has set kicked; later ones signal. */
-    if (atomic_load(&v->kicked))
+    if (was_kicked(v))
         v->run->immediate_exit = 1;
     rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-    atomic_store(&v->where, VCPU_IN_HV);
+    set_where(v, VCPU_IN_HV);
     v->run->immediate_exit = 0;
     return rc;
 }
@@ -309,7 +339,7 @@ static void run_once(struct vcpu *v)
 {
     int rc;
 
-    atomic_store(&v->kicked, false);
+    take_kick(v);
     if (atomic_exchange(&v->flush, false))
         pv_flush_tlb(v);
     run_timers(v);

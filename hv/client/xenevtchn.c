@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <xenevtchn.h>
 #include "hv/client/conn.h"
+#include "hv/client/direct.h"
 #include "hv/client/kxen.h"
 
 struct port {
@@ -20,6 +21,8 @@ struct port {
     evtchn_port_t port;
     int fd;
     bool alone; /* given out by kxen_port_eventfd() */
+    struct direct *guest; /* where the event goes, if it can be raised here */
+    evtchn_port_t remote;
 };
 
 struct xenevtchn_handle {
@@ -27,6 +30,7 @@ struct xenevtchn_handle {
     int epoll;
     pthread_mutex_t lock; /* ports */
     struct port *ports;
+    struct direct *guests; /* list, one a domain */
 };
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
@@ -79,6 +83,7 @@ int xenevtchn_close(xenevtchn_handle *h)
         h->ports = p->next;
         port_free(p);
     }
+    direct_free_all(h->guests);
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);
     free(h);
@@ -156,10 +161,27 @@ static int adopt(xenevtchn_handle *h, evtchn_port_t port)
     return port;
 }
 
+/* Raises it in the guest's memory, if hv allows that for this port. */
+static bool notify_direct(xenevtchn_handle *h, evtchn_port_t port)
+{
+    struct port *p;
+    bool done;
+
+    pthread_mutex_lock(&h->lock);
+    p = *find(h, port);
+    done = p && p->guest && direct_raise(p->guest, p->remote);
+    pthread_mutex_unlock(&h->lock);
+    return done;
+}
+
 int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 {
     struct evtchn_send op = {.port = port};
-    long rc = evtchn_op(h, EVTCHNOP_send, &op, sizeof(op));
+    long rc;
+
+    if (notify_direct(h, port))
+        return 0;
+    rc = evtchn_op(h, EVTCHNOP_send, &op, sizeof(op));
 
     return rc ? fail(rc) : 0;
 }
@@ -173,6 +195,23 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h,
     return rc ? fail(rc) : adopt(h, op.port);
 }
 
+/* A way around hv for this port's events is welcome, not needed. */
+static void aim(xenevtchn_handle *h, evtchn_port_t port, uint32_t domid,
+                evtchn_port_t remote)
+{
+    struct direct *g;
+    struct port *p;
+
+    pthread_mutex_lock(&h->lock);
+    g = direct_find(&h->guests, h->c, domid);
+    p = *find(h, port);
+    if (p) {
+        p->guest = g;
+        p->remote = remote;
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
 xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h,
                                                      uint32_t domid,
                                                      evtchn_port_t remote_port)
@@ -183,7 +222,11 @@ xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h,
     };
     long rc = evtchn_op(h, EVTCHNOP_bind_interdomain, &op, sizeof(op));
 
-    return rc ? fail(rc) : adopt(h, op.local_port);
+    int port = rc ? fail(rc) : adopt(h, op.local_port);
+
+    if (port >= 0)
+        aim(h, port, domid, remote_port);
+    return port;
 }
 
 xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *h,

@@ -13,6 +13,7 @@
 #include "hv/hypercall.h"
 #include "hv/kvm_host.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/pv/foreign.h"
 
 #define RFLAGS_FIXED 0x2ull
@@ -202,6 +203,7 @@ void pv_vcpu_info_changed(struct vcpu *v)
     data[MON_DATA_INFO_OFF / 8 + v->id] = DIRECTMAP_VA + at;
     if (*nr < v->id + 1)
         *nr = v->id + 1;
+    notify_info_moved(v);
 }
 
 /* ---- segments, CR3, TLB ---- */

@@ -40,6 +40,8 @@ enum privcmd_op {
     PRIVCMD_RESTRICT,
     /* Reply: vals[0] = fields, text unused, stats[] filled. */
     PRIVCMD_STATS,
+    /* args[0] = 0: fd = the notify page, 1: nudge, 2 + n: vCPU n's wake. */
+    PRIVCMD_NOTIFY_FD,
 };
 
 struct privcmd_req {
