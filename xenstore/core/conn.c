@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+#include "xenstore/core/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xenstore/core/domain.h"
+#include "xenstore/core/txn.h"
+#include "xenstore/core/watch.h"
+
+#define FLUSH_MESSAGES 16          /* per writev */
+#define PRIVILEGED_LAG 1024        /* messages a trusted client may be behind */
+#define PRIVILEGED_MAX (64u << 20) /* bytes; beyond it is taken for dead */
+
+void sconn_init(struct sconn *c, struct store *s, const struct sconn_ops *ops,
+                uint32_t domid, const char *name)
+{
+    memset(c, 0, sizeof(*c));
+    c->store = s;
+    c->ops = ops;
+    c->who.id = domid;
+    snprintf(c->name, sizeof(c->name), "%s", name);
+    CDS_INIT_LIST_HEAD(&c->watches);
+    pthread_mutex_init(&c->out_lock, NULL);
+    c->out_last = &c->out_first;
+}
+
+static void drop_output(struct sconn *c)
+{
+    while (c->out_first) {
+        struct outmsg *m = c->out_first;
+
+        c->out_first = m->next;
+        free(m);
+    }
+    c->out_last = &c->out_first;
+    c->out_sent = 0;
+    c->out_bytes = 0;
+    c->out_count = 0;
+}
+
+void sconn_reset(struct sconn *c)
+{
+    store_lock(c->store);
+    watch_del_all(c);
+    store_unlock(c->store);
+    while (c->txns) {
+        struct txn *t = c->txns;
+
+        c->txns = t->next;
+        txn_destroy(c->store, t);
+    }
+}
+
+void sconn_restart(struct sconn *c)
+{
+    sconn_reset(c);
+    pthread_mutex_lock(&c->out_lock);
+    drop_output(c);
+    pthread_mutex_unlock(&c->out_lock);
+    c->in_start = c->in_end = 0;
+    c->overrun = false;
+}
+
+void sconn_fini(struct sconn *c)
+{
+    sconn_reset(c);
+    drop_output(c);
+    pthread_mutex_destroy(&c->out_lock);
+}
+
+struct txn *sconn_find_txn(struct sconn *c, uint32_t id)
+{
+    struct txn *t = c->txns;
+
+    while (t && t->id != id)
+        t = t->next;
+    return t;
+}
+
+void sconn_kick(struct sconn *c)
+{
+    if (c->ops->kick)
+        c->ops->kick(c);
+}
+
+void sconn_kill(struct sconn *c, const char *why)
+{
+    if (why)
+        store_log(c->store, "%s: disconnected: %s", c->name, why);
+    c->closing = true;
+    sconn_kick(c);
+}
+
+struct outmsg *outmsg_create(uint32_t type, uint32_t req_id, uint32_t tx_id,
+                             size_t len)
+{
+    struct xsd_sockmsg hdr = {
+        .type = type, .req_id = req_id, .tx_id = tx_id, .len = len};
+    struct outmsg *m = malloc(sizeof(*m) + sizeof(hdr) + len);
+
+    if (!m)
+        return NULL;
+    m->next = NULL;
+    m->len = sizeof(hdr) + len;
+    m->event = type == XS_WATCH_EVENT;
+    memcpy(m->bytes, &hdr, sizeof(hdr));
+    return m;
+}
+
+char *outmsg_payload(struct outmsg *m)
+{
+    return m->bytes + sizeof(struct xsd_sockmsg);
+}
+
+static void append(struct sconn *c, struct outmsg *m)
+{
+    *c->out_last = m;
+    c->out_last = &m->next;
+    c->out_bytes += m->len;
+    c->out_count++;
+}
+
+void sconn_queue(struct sconn *c, struct outmsg *m)
+{
+    pthread_mutex_lock(&c->out_lock);
+    append(c, m);
+    pthread_mutex_unlock(&c->out_lock);
+}
+
+int sconn_send(struct sconn *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
+               const void *payload, size_t len)
+{
+    struct outmsg *m = outmsg_create(type, req_id, tx_id, len);
+
+    if (!m)
+        return -ENOMEM;
+    memcpy(outmsg_payload(m), payload, len);
+    sconn_queue(c, m);
+    return 0;
+}
+
+/* Whether the very same event is waiting, not yet begun to be sent. */
+static bool event_waiting(const struct sconn *c, const struct outmsg *m)
+{
+    const struct outmsg *o = c->out_first;
+
+    if (o && c->out_sent)
+        o = o->next;
+    for (; o; o = o->next)
+        if (o->event && o->len == m->len && !memcmp(o->bytes, m->bytes, m->len))
+            return true;
+    return false;
+}
+
+/*
+ * What a client may leave unread before it is cut off.  store->lock is held.
+ */
+static size_t output_limit(struct sconn *c)
+{
+    if (caller_privileged(&c->who))
+        return PRIVILEGED_MAX;
+    return sdom_quota(c->store, sdom_find(c->store, c->who.id), QUOTA_MEMORY);
+}
+
+void sconn_event(struct sconn *c, const char *path, const char *token)
+{
+    size_t path_len = strlen(path) + 1, token_len = strlen(token) + 1;
+    size_t limit = output_limit(c);
+    struct outmsg *m;
+    bool drop;
+
+    /* An event too long for the wire is not sent at all (XSA-324). */
+    if (path_len + token_len > XENSTORE_PAYLOAD_MAX || c->ignored)
+        return;
+    m = outmsg_create(XS_WATCH_EVENT, 0, 0, path_len + token_len);
+    if (!m) {
+        c->overrun = true;
+        sconn_kick(c);
+        return;
+    }
+    memcpy(outmsg_payload(m), path, path_len);
+    memcpy(outmsg_payload(m) + path_len, token, token_len);
+    pthread_mutex_lock(&c->out_lock);
+    c->overrun |= limit && c->out_bytes + m->len > limit;
+    drop = c->overrun || (c->who.id && event_waiting(c, m));
+    if (!drop)
+        append(c, m);
+    pthread_mutex_unlock(&c->out_lock);
+    if (drop)
+        free(m);
+    sconn_kick(c);
+}
+
+bool sconn_stalled(struct sconn *c)
+{
+    uint64_t limit = PRIVILEGED_LAG;
+    bool stalled;
+
+    if (!caller_privileged(&c->who))
+        limit = c->store->quota[QUOTA_OUTSTANDING];
+    pthread_mutex_lock(&c->out_lock);
+    stalled = limit && c->out_count >= limit;
+    pthread_mutex_unlock(&c->out_lock);
+    return stalled;
+}
+
+/* Takes n sent bytes off the queue; its lock is held. */
+static void sent(struct sconn *c, size_t n)
+{
+    c->out_sent += n;
+    while (c->out_first && c->out_sent >= c->out_first->len) {
+        struct outmsg *m = c->out_first;
+
+        c->out_first = m->next;
+        c->out_sent -= m->len;
+        c->out_bytes -= m->len;
+        c->out_count--;
+        free(m);
+    }
+    if (!c->out_first)
+        c->out_last = &c->out_first;
+}
+
+/* Gathers the head of the queue; its lock is held. */
+static int gather(struct sconn *c, struct iovec *iov)
+{
+    size_t skip = c->out_sent;
+    int nr = 0;
+
+    for (struct outmsg *m = c->out_first; m && nr < FLUSH_MESSAGES;
+         m = m->next) {
+        iov[nr].iov_base = m->bytes + skip;
+        iov[nr++].iov_len = m->len - skip;
+        skip = 0;
+    }
+    return nr;
+}
+
+int sconn_flush(struct sconn *c)
+{
+    struct iovec iov[FLUSH_MESSAGES];
+    ssize_t n = 1;
+    int nr = 1;
+
+    if (c->overrun) {
+        store_log(c->store,
+                  "%s: disconnected: it leaves its watch events unread and "
+                  "%zu bytes wait; read them, or watch less",
+                  c->name, c->out_bytes);
+        return -ENOSPC;
+    }
+    pthread_mutex_lock(&c->out_lock);
+    while (n > 0 && (nr = gather(c, iov))) {
+        n = c->ops->writev(c, iov, nr);
+        if (n > 0)
+            sent(c, n);
+    }
+    pthread_mutex_unlock(&c->out_lock);
+    return n < 0 ? (int)n : nr > 0;
+}
+
+/* How many bytes the message at the front still lacks; 0 if it is whole. */
+static size_t missing(const struct sconn *c, const struct xsd_sockmsg *hdr)
+{
+    size_t have = c->in_end - c->in_start;
+
+    if (have < sizeof(*hdr))
+        return sizeof(*hdr) - have;
+    return have < sizeof(*hdr) + hdr->len ? sizeof(*hdr) + hdr->len - have : 0;
+}
+
+static void peek_header(const struct sconn *c, struct xsd_sockmsg *hdr)
+{
+    memset(hdr, 0, sizeof(*hdr));
+    if (c->in_end - c->in_start >= sizeof(*hdr))
+        memcpy(hdr, c->in + c->in_start, sizeof(*hdr));
+}
+
+static int bad_length(struct sconn *c, const struct xsd_sockmsg *hdr)
+{
+    store_log(c->store,
+              "%s: sent a message of type %u with %u bytes of payload, where "
+              "%u is the most; it is not listened to any more",
+              c->name, hdr->type, hdr->len, XENSTORE_PAYLOAD_MAX);
+    if (c->ops->protocol_error)
+        c->ops->protocol_error(c);
+    return -EPROTO;
+}
+
+/* Reads once; the bytes got, 0 or -Exxx. */
+static ssize_t fill(struct sconn *c, size_t lacking)
+{
+    size_t room;
+    ssize_t n;
+
+    if (c->in_start == c->in_end)
+        c->in_start = c->in_end = 0;
+    if (c->in_start + lacking + (c->in_end - c->in_start) > sizeof(c->in)) {
+        memmove(c->in, c->in + c->in_start, c->in_end - c->in_start);
+        c->in_end -= c->in_start;
+        c->in_start = 0;
+    }
+    room = c->ops->exact_reads ? lacking : sizeof(c->in) - c->in_end;
+    n = c->ops->read(c, c->in + c->in_end, room);
+    if (n > 0)
+        c->in_end += n;
+    return n;
+}
+
+int sconn_input(struct sconn *c, unsigned int budget)
+{
+    struct xsd_sockmsg hdr;
+
+    while (budget) {
+        size_t lacking;
+        char *payload;
+        ssize_t n;
+
+        peek_header(c, &hdr);
+        if (hdr.len > XENSTORE_PAYLOAD_MAX)
+            return bad_length(c, &hdr);
+        lacking = missing(c, &hdr);
+        if (lacking) {
+            n = fill(c, lacking);
+            if (n <= 0)
+                return n;
+            continue;
+        }
+        if (sconn_stalled(c))
+            return 0;
+        payload = c->in + c->in_start + sizeof(hdr);
+        c->in_start += sizeof(hdr) + hdr.len;
+        sconn_run(c, &hdr, payload);
+        budget--;
+    }
+    return 1;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "xenstore/core/ring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TURN_REQUESTS 16 /* one domain's share before others get theirs */
+
+static uint32_t load(const uint32_t *index)
+{
+    /* Pairs with the frontend's barrier before it moves its index. */
+    return __atomic_load_n(index, __ATOMIC_ACQUIRE);
+}
+
+static void publish(uint32_t *index, uint32_t value)
+{
+    /* Pairs with the frontend's barrier after it loads ours. */
+    __atomic_store_n(index, value, __ATOMIC_RELEASE);
+}
+
+/* Stops serving the client; it learns the reason from the page. */
+static void ignore(struct sring *r, uint32_t error)
+{
+    if (r->conn.ignored)
+        return;
+    r->conn.ignored = true;
+    sconn_restart(&r->conn);
+    publish(&r->page->error, error);
+    r->moved = true;
+}
+
+static int bad_indices(struct sring *r, const char *which, uint32_t cons,
+                       uint32_t prod)
+{
+    store_log(r->conn.store,
+              "%s: its %s ring is impossible (cons %u, prod %u, size %u); "
+              "ignored until it reconnects",
+              r->conn.name, which, cons, prod, XENSTORE_RING_SIZE);
+    ignore(r, XENSTORE_ERROR_RINGIDX);
+    return -EPROTO;
+}
+
+static ssize_t ring_read(struct sconn *c, void *buf, size_t len)
+{
+    struct sring *r = (struct sring *)c;
+    uint32_t cons = load(&r->page->req_cons);
+    uint32_t prod = load(&r->page->req_prod);
+    uint32_t at = MASK_XENSTORE_IDX(cons), first;
+
+    if (prod - cons > XENSTORE_RING_SIZE)
+        return bad_indices(r, "request", cons, prod);
+    if (len > prod - cons)
+        len = prod - cons;
+    if (!len)
+        return 0;
+    first = XENSTORE_RING_SIZE - at < len ? XENSTORE_RING_SIZE - at : len;
+    memcpy(buf, r->page->req + at, first);
+    memcpy((char *)buf + first, r->page->req, len - first);
+    publish(&r->page->req_cons, cons + len);
+    r->moved = true;
+    return len;
+}
+
+static size_t put(struct sring *r, uint32_t prod, const char *p, size_t len)
+{
+    uint32_t at = MASK_XENSTORE_IDX(prod);
+    size_t first =
+        XENSTORE_RING_SIZE - at < len ? XENSTORE_RING_SIZE - at : len;
+
+    memcpy(r->page->rsp + at, p, first);
+    memcpy(r->page->rsp, p + first, len - first);
+    return len;
+}
+
+static ssize_t ring_writev(struct sconn *c, const struct iovec *iov, int nr)
+{
+    struct sring *r = (struct sring *)c;
+    uint32_t cons = load(&r->page->rsp_cons);
+    uint32_t prod = load(&r->page->rsp_prod);
+    size_t room, done = 0;
+
+    if (prod - cons > XENSTORE_RING_SIZE)
+        return -ERANGE; /* sring_turn() says so, outside the output lock */
+    room = XENSTORE_RING_SIZE - (prod - cons);
+    for (int i = 0; i < nr && done < room; i++) {
+        size_t len = iov[i].iov_len;
+
+        if (len > room - done)
+            len = room - done;
+        done += put(r, prod + done, iov[i].iov_base, len);
+    }
+    if (done) {
+        publish(&r->page->rsp_prod, prod + done);
+        r->moved = true;
+    }
+    return done;
+}
+
+static void ring_kick(struct sconn *c)
+{
+    struct sring *r = (struct sring *)c;
+
+    if (r->kick)
+        r->kick(r);
+}
+
+static void ring_protocol_error(struct sconn *c)
+{
+    ignore((struct sring *)c, XENSTORE_ERROR_PROTO);
+}
+
+static const struct sconn_ops ring_ops = {
+    .read = ring_read,
+    .writev = ring_writev,
+    .kick = ring_kick,
+    .protocol_error = ring_protocol_error,
+    .exact_reads = true,
+};
+
+void sring_init(struct sring *r, struct store *s, uint32_t domid,
+                struct xenstore_domain_interface *page, uint32_t features)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "domain %u", domid);
+    memset(r, 0, sizeof(*r));
+    sconn_init(&r->conn, s, &ring_ops, domid, name);
+    r->page = page;
+    page->server_features = features;
+}
+
+/* The client asked to begin again: with nothing of its past. */
+static void reconnect(struct sring *r)
+{
+    store_log(r->conn.store, "%s: reconnects", r->conn.name);
+    sconn_restart(&r->conn);
+    r->conn.ignored = false;
+    r->page->req_cons = r->page->req_prod = 0;
+    r->page->rsp_cons = r->page->rsp_prod = 0;
+    r->page->error = XENSTORE_ERROR_NONE;
+    publish(&r->page->connection, XENSTORE_CONNECTED);
+    r->moved = true;
+}
+
+static bool serve(struct sring *r)
+{
+    bool stalled;
+    int in = sconn_input(&r->conn, TURN_REQUESTS), out;
+
+    stalled = sconn_stalled(&r->conn);
+    out = in < 0 ? in : sconn_flush(&r->conn);
+    if (out == -ERANGE && !r->conn.ignored)
+        bad_indices(r, "reply", r->page->rsp_cons, r->page->rsp_prod);
+    else if (out < 0)
+        ignore(r, XENSTORE_ERROR_COMM);
+    if (out < 0)
+        return false;
+    return in > 0 || (stalled && !sconn_stalled(&r->conn));
+}
+
+bool sring_turn(struct sring *r)
+{
+    bool more = false;
+
+    if (load(&r->page->connection) == XENSTORE_RECONNECT)
+        reconnect(r);
+    if (!r->conn.ignored && !r->conn.closing)
+        more = serve(r);
+    if (r->moved && r->notify)
+        r->notify(r);
+    r->moved = false;
+    return more && !r->conn.ignored;
+}
+
+void sring_fini(struct sring *r)
+{
+    sconn_fini(&r->conn);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "xenstore/core/txn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xenstore/core/domain.h"
+#include "xenstore/core/node.h"
+#include "xenstore/core/watch.h"
+
+static struct delta *find_delta(const struct deltas *d, uint32_t id)
+{
+    for (unsigned int i = 0; i < d->nr; i++)
+        if (d->list[i].id == id)
+            return &d->list[i];
+    return NULL;
+}
+
+int deltas_add(struct deltas *d, uint32_t id, long nodes, long bytes)
+{
+    struct delta *e = find_delta(d, id);
+
+    if (!e && d->nr == d->size) {
+        unsigned int size = d->size ? d->size * 2 : 4;
+        void *p = realloc(d->list, size * sizeof(*d->list));
+
+        if (!p)
+            return -ENOMEM;
+        d->list = p;
+        d->size = size;
+    }
+    if (!e) {
+        e = &d->list[d->nr++];
+        *e = (struct delta){.id = id};
+    }
+    e->nodes += nodes;
+    e->bytes += bytes;
+    return 0;
+}
+
+long deltas_nodes(const struct deltas *d, uint32_t id)
+{
+    const struct delta *e = find_delta(d, id);
+
+    return e ? e->nodes : 0;
+}
+
+long deltas_bytes(const struct deltas *d, uint32_t id)
+{
+    const struct delta *e = find_delta(d, id);
+
+    return e ? e->bytes : 0;
+}
+
+void deltas_free(struct deltas *d)
+{
+    free(d->list);
+    memset(d, 0, sizeof(*d));
+}
+
+struct txn *txn_create(struct store *s, uint32_t id)
+{
+    struct txn *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->id = id;
+    t->last = &t->first;
+    store_lock(s);
+    t->base = tree_ref(s->root);
+    t->root = tree_ref(s->root);
+    store_unlock(s);
+    return t;
+}
+
+void txn_destroy(struct store *s, struct txn *t)
+{
+    store_lock(s);
+    tree_put(&s->tree, t->base);
+    tree_put(&s->tree, t->root);
+    store_unlock(s);
+    while (t->first) {
+        struct touch *next = t->first->next;
+
+        free(t->first);
+        t->first = next;
+    }
+    hmap_free(&t->touched);
+    deltas_free(&t->deltas);
+    free(t);
+}
+
+static struct touch *find_touch(struct txn *t, const char *path, uint64_t hash)
+{
+    struct hlink *l = hmap_first(&t->touched, hash);
+
+    for (; l; l = l->next) {
+        struct touch *e = hmap_entry(l, struct touch, link);
+
+        if (l->hash == hash && !strcmp(e->path, path))
+            return e;
+    }
+    return NULL;
+}
+
+static struct touch *add_touch(struct txn *t, const char *path, uint64_t hash)
+{
+    size_t len = strlen(path);
+    struct touch *e = calloc(1, sizeof(*e) + len + 1);
+
+    if (!e)
+        return NULL;
+    memcpy(e->path, path, len + 1);
+    if (hmap_insert(&t->touched, &e->link, hash)) {
+        free(e);
+        return NULL;
+    }
+    *t->last = e;
+    t->last = &e->next;
+    return e;
+}
+
+/* The limit is the store's own: per-domain ones need its lock. */
+static bool may_touch_more(struct view *v)
+{
+    uint64_t limit = v->store->quota[QUOTA_TXN_NODES];
+
+    if (caller_privileged(v->who) || !limit || v->txn->touched.count < limit)
+        return true;
+    store_log(v->store,
+              "domain %u: refused, its transaction %u touches more nodes than "
+              "the quota \"transaction-nodes\" of %llu",
+              v->who->id, v->txn->id, (unsigned long long)limit);
+    return false;
+}
+
+int txn_touch(struct view *v, const char *path, unsigned int flags)
+{
+    uint64_t hash = hmap_hash(path, strlen(path));
+    struct touch *e = find_touch(v->txn, path, hash);
+
+    if (!e) {
+        if (!may_touch_more(v))
+            return -ENOSPC;
+        e = add_touch(v->txn, path, hash);
+        if (!e)
+            return -ENOMEM;
+    }
+    if (flags & TXN_WRITTEN)
+        e->written = true;
+    if (flags & TXN_FIRE) {
+        /* Seen by all if any of its changes was. */
+        e->exact = flags & TXN_EXACT && (!e->fire || e->exact);
+        e->fire = true;
+    }
+    return 0;
+}
+
+/* Whether anyone else changed what the transaction looked at. */
+static bool conflicts(const struct txn *t, const struct tnode *live)
+{
+    for (const struct touch *e = t->first; e; e = e->next) {
+        size_t len = strlen(e->path);
+
+        if (tree_gen(t->base, e->path, len) != tree_gen(live, e->path, len))
+            return true;
+    }
+    return false;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp((*(struct touch *const *)a)->path,
+                  (*(struct touch *const *)b)->path);
+}
+
+/* The written paths, parents before children; *nr of them. */
+static struct touch **sorted_writes(const struct txn *t, size_t *nr)
+{
+    struct touch **list = calloc(t->touched.count + 1, sizeof(*list));
+
+    *nr = 0;
+    for (struct touch *e = t->first; list && e; e = e->next)
+        if (e->written)
+            list[(*nr)++] = e;
+    if (list)
+        qsort(list, *nr, sizeof(*list), by_path);
+    return list;
+}
+
+static int replay_one(struct tree *tree, const struct txn *t,
+                      struct tnode **work, uint64_t epoch, const char *path)
+{
+    const struct tnode *n = tree_lookup(t->root, path, strlen(path));
+    int rc;
+
+    if (n)
+        return tree_set(tree, work, epoch, path, ndata_ref(n->data), n->gen);
+    rc = tree_remove(tree, work, epoch, path, tree_new_gen(tree));
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* The live tree with the transaction's writes on it, or NULL: no memory. */
+static struct tnode *replay(struct store *s, const struct txn *t)
+{
+    struct tnode *work = tree_ref(s->root);
+    uint64_t epoch = tree_new_epoch(&s->tree);
+    size_t nr;
+    struct touch **list = sorted_writes(t, &nr);
+    int rc = list ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < nr && !rc; i++)
+        rc = replay_one(&s->tree, t, &work, epoch, list[i]->path);
+    free(list);
+    if (!rc)
+        return work;
+    tree_put(&s->tree, work);
+    return NULL;
+}
+
+static int check_quota(struct view *v)
+{
+    if (caller_privileged(v->who))
+        return 0;
+    for (unsigned int i = 0; i < v->txn->deltas.nr; i++) {
+        struct delta *d = &v->txn->deltas.list[i];
+        struct sdom *dom = sdom_find(v->store, d->id);
+        long nodes = d->nodes + (dom ? dom->nodes : 0);
+
+        if (d->id && d->nodes > 0 &&
+            !quota_allows(v->store, d->id, QUOTA_NODES, nodes))
+            return -ENOSPC;
+    }
+    return 0;
+}
+
+static void fire_one(struct store *s, const struct txn *t,
+                     const struct touch *e)
+{
+    size_t len = strlen(e->path);
+    const struct tnode *before = tree_lookup(t->base, e->path, len);
+    const struct tnode *now = tree_lookup(t->root, e->path, len);
+    struct change ch = {.path = e->path, .exact = now ? false : e->exact};
+
+    if (!before && !now)
+        return; /* came and went unseen */
+    ch.now = now ? now->data : before->data;
+    ch.before = before ? before->data : NULL;
+    ch.root = now ? t->root : t->base;
+    watch_fire(s, &ch);
+}
+
+static int commit_locked(struct view *v)
+{
+    struct store *s = v->store;
+    struct txn *t = v->txn;
+    struct tnode *root = NULL;
+    int rc;
+
+    if (t->root == t->base)
+        return conflicts(t, s->root) ? -EAGAIN : 0;
+    if (s->root != t->base && conflicts(t, s->root))
+        return -EAGAIN;
+    rc = check_quota(v);
+    if (rc)
+        return rc;
+    /* Nobody else wrote: the private root is the next live one. */
+    root = s->root == t->base ? tree_ref(t->root) : replay(s, t);
+    if (!root)
+        return -ENOMEM;
+    store_publish(s, root);
+    for (unsigned int i = 0; i < t->deltas.nr; i++)
+        sdom_account(s, t->deltas.list[i].id, t->deltas.list[i].nodes,
+                     t->deltas.list[i].bytes);
+    for (struct touch *e = t->first; e; e = e->next)
+        if (e->fire)
+            fire_one(s, t, e);
+    return 0;
+}
+
+int txn_commit(struct view *v)
+{
+    int rc;
+
+    store_lock(v->store);
+    rc = commit_locked(v);
+    store_unlock(v->store);
+    return rc;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "xenstore/daemon/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS 64
+
+static bool wake_turn(struct stask *t, uint32_t events)
+{
+    uint64_t n;
+
+    (void)events;
+    if (read(t->worker->wakefd, &n, sizeof(n)) < 0)
+        return false; /* somebody read it before */
+    return false;
+}
+
+int sworker_init(struct sworker *w, struct store *s)
+{
+    memset(w, 0, sizeof(*w));
+    w->store = s;
+    w->last = &w->first;
+    pthread_mutex_init(&w->lock, NULL);
+    w->epfd = epoll_create1(EPOLL_CLOEXEC);
+    w->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->epfd < 0 || w->wakefd < 0)
+        return -errno;
+    w->wake.worker = w;
+    w->wake.turn = wake_turn;
+    return stask_watch_fd(&w->wake, w->wakefd, EPOLLIN);
+}
+
+void sworker_fini(struct sworker *w)
+{
+    close(w->epfd);
+    close(w->wakefd);
+    pthread_mutex_destroy(&w->lock);
+}
+
+static void wake(struct sworker *w)
+{
+    uint64_t one = 1;
+
+    if (write(w->wakefd, &one, sizeof(one)) < 0)
+        return; /* full: it is awake */
+}
+
+void sworker_stop(struct sworker *w)
+{
+    __atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
+    wake(w);
+}
+
+static int control(struct stask *t, int op, int fd, uint32_t events)
+{
+    struct epoll_event ev = {.events = events, .data.ptr = t};
+
+    return epoll_ctl(t->worker->epfd, op, fd, &ev) ? -errno : 0;
+}
+
+int stask_watch_fd(struct stask *t, int fd, uint32_t events)
+{
+    return control(t, EPOLL_CTL_ADD, fd, events);
+}
+
+int stask_change_fd(struct stask *t, int fd, uint32_t events)
+{
+    return control(t, EPOLL_CTL_MOD, fd, events);
+}
+
+void stask_forget_fd(struct stask *t, int fd)
+{
+    control(t, EPOLL_CTL_DEL, fd, 0);
+}
+
+void stask_queue(struct stask *t)
+{
+    struct sworker *w = t->worker;
+    bool self = pthread_equal(pthread_self(), w->thread), first = false;
+
+    if (self && t->running)
+        return; /* its turn is not over and will see the work */
+    pthread_mutex_lock(&w->lock);
+    if (!t->queued && !t->dead) {
+        first = !w->first;
+        t->queued = true;
+        w->nr_queued++;
+        t->next = NULL;
+        *w->last = t;
+        w->last = &t->next;
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (first && !self)
+        wake(w);
+}
+
+static void unqueue(struct stask *t)
+{
+    struct sworker *w = t->worker;
+
+    pthread_mutex_lock(&w->lock);
+    t->dead = true;
+    for (struct stask **p = &w->first; t->queued && *p; p = &(*p)->next) {
+        if (*p != t)
+            continue;
+        *p = t->next;
+        if (w->last == &t->next)
+            w->last = p;
+        w->nr_queued--;
+        break;
+    }
+    t->queued = false;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void stask_free_later(struct stask *t)
+{
+    unqueue(t);
+    t->next = t->worker->graveyard;
+    t->worker->graveyard = t;
+}
+
+static void run_task(struct stask *t, uint32_t events)
+{
+    bool more;
+
+    if (t->dead)
+        return;
+    t->running = true;
+    more = t->turn(t, events);
+    t->running = false;
+    if (more)
+        stask_queue(t);
+}
+
+static struct stask *pop(struct sworker *w)
+{
+    struct stask *t;
+
+    pthread_mutex_lock(&w->lock);
+    t = w->first;
+    if (t) {
+        w->first = t->next;
+        if (!w->first)
+            w->last = &w->first;
+        w->nr_queued--;
+        t->queued = false;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return t;
+}
+
+static unsigned int queue_length(struct sworker *w)
+{
+    unsigned int n;
+
+    pthread_mutex_lock(&w->lock);
+    n = w->nr_queued;
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}
+
+/* Gives a turn to each task queued by now; who queues again waits. */
+static void run_queue(struct sworker *w)
+{
+    struct stask *t;
+
+    for (unsigned int n = queue_length(w); n && (t = pop(w)); n--)
+        run_task(t, 0);
+}
+
+static void free_dead(struct sworker *w)
+{
+    while (w->graveyard) {
+        struct stask *t = w->graveyard;
+
+        w->graveyard = t->next;
+        t->free(t);
+    }
+}
+
+void sworker_run(struct sworker *w)
+{
+    struct epoll_event ev[EVENTS];
+
+    w->thread = pthread_self();
+    store_thread_enter();
+    while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+        int n = epoll_wait(w->epfd, ev, EVENTS, queue_length(w) ? 0 : -1);
+
+        for (int i = 0; i < n; i++)
+            run_task(ev[i].data.ptr, ev[i].events);
+        run_queue(w);
+        free_dead(w);
+    }
+    store_thread_leave();
+}

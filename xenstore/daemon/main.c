@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hv/client/kxen.h"
+#include "xenstore/daemon/hvlink.h"
+#include "xenstore/daemon/loop.h"
+#include "xenstore/daemon/socket.h"
+
+#define MAX_THREADS 16
+
+static const char usage[] =
+    "Usage: kxenstored [--run-dir DIR] [--threads N] [--trace]\n"
+    "\n"
+    "Serves a xenstore: to local programs on DIR/xenstored/socket, and to the\n"
+    "domains that are introduced to it when a Kxen hypervisor runs in DIR.\n"
+    "Stays in the foreground and logs to stderr.\n"
+    "\n"
+    "  --run-dir DIR  where the host's sockets are (default: $KXEN_RUN_DIR,\n"
+    "                 else $XDG_RUNTIME_DIR/kxen, else /run/kxen).\n"
+    "                 $XENSTORED_RUNDIR and $XENSTORED_PATH move the socket\n"
+    "  --threads N    I/O threads (default: one per CPU, at most 4)\n"
+    "  --trace        log every request\n"
+    "  --help         this text\n"
+    "\n"
+    "Example: a store of its own, used by Xen's client tools\n"
+    "  kxenstored --run-dir /tmp/store &\n"
+    "  XENSTORED_PATH=/tmp/store/xenstored/socket xenstore-ls\n";
+
+struct options {
+    unsigned int threads;
+    bool trace;
+};
+
+/* Stops the workers on SIGTERM or SIGINT. */
+struct stopper {
+    struct stask task;
+    struct sworker *workers;
+    unsigned int nr_workers;
+    int fd;
+};
+
+static bool stopper_turn(struct stask *t, uint32_t events)
+{
+    struct stopper *st = (struct stopper *)t;
+
+    (void)events;
+    for (unsigned int i = 0; i < st->nr_workers; i++)
+        sworker_stop(&st->workers[i]);
+    return false;
+}
+
+static int stopper_open(struct stopper *st, struct sworker *w, unsigned int nr)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    st->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    st->workers = w;
+    st->nr_workers = nr;
+    st->task.worker = w;
+    st->task.turn = stopper_turn;
+    return st->fd < 0 ? -errno : stask_watch_fd(&st->task, st->fd, EPOLLIN);
+}
+
+static unsigned int default_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > 4 ? 4 : n;
+}
+
+/* 0, 1 to exit with success, -1 for a usage error. */
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"run-dir", required_argument, NULL, 'r'},
+        {"threads", required_argument, NULL, 't'},
+        {"trace", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int c;
+
+    o->threads = default_threads();
+    while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (c == 'r' && kxen_set_run_dir(optarg))
+            return -1;
+        if (c == 't')
+            o->threads = strtoul(optarg, NULL, 10);
+        if (c == 'v')
+            o->trace = true;
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return 1;
+        }
+        if (c == '?')
+            return -1;
+    }
+    if (optind == argc && o->threads >= 1 && o->threads <= MAX_THREADS)
+        return 0;
+    fprintf(stderr, "kxenstored: %s\n",
+            optind < argc ? "takes no arguments" : "--threads must be 1 to 16");
+    return -1;
+}
+
+/* Makes the folders above path.  0 or -errno. */
+static int make_folders(const char *path)
+{
+    char buf[4096];
+
+    if (snprintf(buf, sizeof(buf), "%s", path) >= (int)sizeof(buf))
+        return -ENAMETOOLONG;
+    for (char *p = strchr(buf + 1, '/'); p; p = strchr(p + 1, '/')) {
+        *p = '\0';
+        if (mkdir(buf, 0755) && errno != EEXIST)
+            return -errno;
+        *p = '/';
+    }
+    return 0;
+}
+
+static int socket_path(char *buf, size_t size)
+{
+    const char *path = getenv("XENSTORED_PATH");
+    const char *dir = getenv("XENSTORED_RUNDIR");
+    int n;
+
+    if (path)
+        n = snprintf(buf, size, "%s", path);
+    else if (dir)
+        n = snprintf(buf, size, "%s/socket", dir);
+    else
+        return kxen_path(buf, size, "xenstored/socket");
+    return n >= (int)size ? -ENAMETOOLONG : 0;
+}
+
+static void *worker_main(void *arg)
+{
+    sworker_run(arg);
+    return NULL;
+}
+
+/* Runs all workers, the first in this thread, until they are stopped. */
+static int run_workers(struct sworker *w, unsigned int nr)
+{
+    pthread_t threads[MAX_THREADS];
+    unsigned int started;
+    int rc = 0;
+
+    for (started = 1; started < nr && !rc; started++)
+        rc = -pthread_create(&threads[started], NULL, worker_main, &w[started]);
+    if (rc)
+        fprintf(stderr, "kxenstored: cannot start a thread: %s\n",
+                strerror(-rc));
+    else
+        sworker_run(&w[0]);
+    for (unsigned int i = 1; i < started; i++) {
+        sworker_stop(&w[i]);
+        pthread_join(threads[i], NULL);
+    }
+    return rc;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit rl;
+
+    if (getrlimit(RLIMIT_NOFILE, &rl))
+        return;
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+static int listen_at(struct sworker *w, unsigned int nr, struct slistener **l)
+{
+    char path[4096];
+    int rc = socket_path(path, sizeof(path));
+
+    if (!rc)
+        rc = make_folders(path);
+    if (!rc)
+        rc = slistener_open(w, nr, path, l);
+    if (rc == -EADDRINUSE)
+        fprintf(stderr,
+                "kxenstored: another store already answers on %s; use it, stop "
+                "it, or choose another --run-dir\n",
+                path);
+    else if (rc)
+        fprintf(stderr, "kxenstored: cannot listen on %s: %s\n", path,
+                strerror(-rc));
+    else
+        fprintf(stderr, "kxenstored: listening on %s\n", path);
+    return rc;
+}
+
+static int serve(const struct options *o, struct store *s)
+{
+    struct sworker workers[MAX_THREADS];
+    struct slistener *listener = NULL;
+    struct shvlink *hv = NULL;
+    struct stopper stopper = {.fd = -1};
+    int rc = 0;
+
+    for (unsigned int i = 0; i < o->threads && !rc; i++)
+        rc = sworker_init(&workers[i], s);
+    if (!rc)
+        rc = stopper_open(&stopper, workers, o->threads);
+    if (!rc)
+        rc = shvlink_open(&workers[0], &hv);
+    if (rc)
+        fprintf(stderr, "kxenstored: cannot start: %s\n", strerror(-rc));
+    else
+        rc = listen_at(workers, o->threads, &listener);
+    if (!rc)
+        rc = run_workers(workers, o->threads);
+    if (listener)
+        slistener_close(listener);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    struct store *s;
+    int rc = parse(argc, argv, &o);
+
+    if (rc < 0)
+        fputs("Try 'kxenstored --help'.\n", stderr);
+    if (rc)
+        return rc > 0 ? 0 : 1;
+    setvbuf(stderr, NULL, _IOLBF, 0);
+    raise_file_limit();
+    store_thread_enter();
+    s = store_create();
+    if (!s) {
+        fputs("kxenstored: out of memory\n", stderr);
+        return 1;
+    }
+    s->trace = o.trace;
+    store_thread_leave();
+    /* What is left at the end (clients, rings) goes with the process. */
+    return serve(&o, s) ? 1 : 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The Unix-socket wire: local clients, who speak for domain 0. */
+#ifndef XENSTORE_DAEMON_SOCKET_H
+#define XENSTORE_DAEMON_SOCKET_H
+
+#include "xenstore/daemon/loop.h"
+
+struct slistener;
+
+/*
+ * Listens at path (mode 0600) in worker[0]'s loop; connections are spread over
+ * the workers.  *out is closed by slistener_close().  -EADDRINUSE: another
+ * store answers there; other -errno of socket calls.
+ */
+int slistener_open(struct sworker *workers, unsigned int nr_workers,
+                   const char *path, struct slistener **out);
+void slistener_close(struct slistener *l);
+
+#endif
