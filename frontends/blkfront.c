@@ -230,7 +230,9 @@ static int blkfront_submit(struct blkdev *dev, struct blkreq *req)
     if (f->dead)
         return -EIO;
     if (req->op != BLK_FLUSH && req->op != BLK_DISCARD &&
-        pages_spanned(req) > f->max_segs)
+        pages_spanned(req) > (req->op == BLK_BARRIER
+                                  ? BLKIF_MAX_SEGMENTS_PER_REQUEST
+                                  : f->max_segs))
         return -EINVAL;
     s = slot_take(f);
     if (!s)

@@ -17,8 +17,8 @@
 #define PAGE_SIZE     4096ul
 #define PAGE_MASK     (~(PAGE_SIZE - 1))
 #define MAX_CPUS      8
-#define NSEC_PER_SEC  1000000000ull
-#define NSEC_PER_MSEC 1000000ull
+#define NSEC_PER_SEC  1000000000ul
+#define NSEC_PER_MSEC 1000000ul
 
 #define snprintf  format_snprintf
 #define vsnprintf format_vsnprintf

@@ -56,6 +56,13 @@ int xenbus_unwatch(struct xenbus_watch *w);
 /* Takes in watch events that have arrived; never sleeps. Always true. */
 bool xenbus_poll(void);
 
+/*
+ * What the toolstack asks for by control/shutdown: a SHUTDOWN_* reason, or -1
+ * for nothing. The request is acknowledged. Never sleeps unless there is one,
+ * so it may stand in a wait_event condition.
+ */
+int xenbus_shutdown_requested(void);
+
 /* State machine of a split device. */
 struct xenbus_device {
     char path[64];    /* "device/vbd/51712" */
