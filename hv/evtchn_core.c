@@ -226,24 +226,37 @@ bool evtchn_ends_in_dom0(const struct domain *d, const struct evtchn *chn)
            chn->u.peer.rchn->fd >= 0;
 }
 
+/*
+ * Domain 0 may raise a guest's end of a channel by itself, by the notify page.
+ * Said and taken back with the channel's lock held, as EVTCHNOP_bind_vcpu does
+ * it, so that the page never lags behind state and notify_vcpu.
+ */
+static void notify_join(struct domain *d, const struct evtchn *chn)
+{
+    if (evtchn_ends_in_dom0(d, chn))
+        notify_allow(d, chn->port, atomic_load(&chn->notify_vcpu));
+}
+
+static void notify_part(struct domain *d, const struct evtchn *chn)
+{
+    if (d->domid != DOMID_HV0)
+        notify_forbid(d, chn->port);
+}
+
 /* A guest's end that leads to an eventfd may get a doorbell. */
 static void doorbell_join(struct domain *d, const struct evtchn *chn,
                           const struct evtchn *peer)
 {
     /* Without one a send exits to hv, which then writes the eventfd. */
-    if (peer->fd < 0 || d->domid == DOMID_HV0)
-        return;
-    (void)doorbell_set(d, chn->port, peer->fd);
-    notify_allow(d, chn->port, atomic_load(&chn->notify_vcpu));
+    if (peer->fd >= 0 && d->domid != DOMID_HV0)
+        (void)doorbell_set(d, chn->port, peer->fd);
 }
 
 static void doorbell_part(struct domain *d, const struct evtchn *chn,
                           const struct evtchn *peer)
 {
-    if (peer->fd < 0 || d->domid == DOMID_HV0)
-        return;
-    notify_forbid(d, chn->port);
-    doorbell_clear(d, chn->port);
+    if (peer->fd >= 0 && d->domid != DOMID_HV0)
+        doorbell_clear(d, chn->port);
 }
 
 int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
@@ -261,6 +274,8 @@ int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
     rchn->state = ECS_INTERDOMAIN;
     rchn->u.peer.rd = ld;
     rchn->u.peer.rchn = lchn;
+    notify_join(ld, lchn);
+    notify_join(rd, rchn);
     channel_unlock_two(lchn, rchn);
     ld->evtchn->free_hint = lchn->port + 1;
     doorbell_join(ld, lchn, rchn);
@@ -308,6 +323,8 @@ static void interdomain_part(struct domain *d, struct evtchn *chn)
     chn->state = ECS_FREE;
     rchn->state = ECS_UNBOUND;
     rchn->u.remote_domid = d->domid;
+    notify_part(d, chn);
+    notify_part(rd, rchn);
     channel_unlock_two(chn, rchn);
 }
 

@@ -27,6 +27,7 @@
 #include "hv/event_channel.h"
 #include "hv/hypercall.h"
 #include "hv/log.h"
+#include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/pv/doorbell.h"
 #include "hv/pv/foreign.h"
@@ -62,6 +63,7 @@ struct fx {
     atomic_uint kicks[FX_DOMAINS][MAX_VCPUS];
     int doorbell[FX_DOMAINS][FX_PORTS]; /* eventfd + 1, 0 = none */
     int doorbell_rc;
+    uint16_t notify[FX_DOMAINS][FX_PORTS]; /* vCPU + 1, as in the page */
     struct fx_window window[FX_DOMAINS][FX_WINDOW_NR];
     int pte_rc;
     atomic_uint freed, logged;
@@ -175,6 +177,16 @@ int doorbell_set(struct domain *d, evtchn_port_t port, int eventfd)
 void doorbell_clear(struct domain *d, evtchn_port_t port)
 {
     fx.doorbell[d->domid][port] = 0;
+}
+
+void notify_allow(struct domain *d, evtchn_port_t port, unsigned int id)
+{
+    fx.notify[d->domid][port] = id + 1;
+}
+
+void notify_forbid(struct domain *d, evtchn_port_t port)
+{
+    fx.notify[d->domid][port] = 0;
 }
 
 int foreign_window_map(struct domain *d, struct domain *rd, uint64_t rgfn,

@@ -546,6 +546,30 @@ static void test_reset_of_dom0_is_per_connection(void **state)
     fx_conn_close(&b);
 }
 
+/* The notify page names the ports that domain 0 may raise, and their vCPUs. */
+static void test_notify_page(void **state)
+{
+    struct privcmd_conn conn;
+    long pg = fx_alloc_unbound(fx_guest(1), DOMID_SELF, 0);
+    long pe = fx_alloc_unbound(fx_guest(1), DOMID_SELF, 2);
+
+    (void)state;
+    fx_conn_open(&conn);
+    assert_int_equal(fx_bind_vcpu(fx_guest(1), pg, 2), 0);
+    assert_int_equal(fx.notify[1][pg], 0); /* nobody there yet */
+    assert_true(fx_bind(fx_conn(&conn), 1, pg) > 0);
+    assert_int_equal(fx.notify[1][pg], 3);
+    assert_int_equal(fx_bind_vcpu(fx_guest(1), pg, 1), 0);
+    assert_int_equal(fx.notify[1][pg], 2);
+    assert_true(fx_bind(fx_guest(2), 1, pe) > 0);
+    assert_int_equal(fx_bind_vcpu(fx_guest(1), pe, 1), 0);
+    assert_int_equal(fx.notify[1][pe], 0); /* a guest's business */
+    fx_conn_close(&conn);
+    assert_int_equal(fx.notify[1][pg], 0);
+    assert_int_equal(fx_bind_vcpu(fx_guest(1), pg, 3), 0);
+    assert_int_equal(fx.notify[1][pg], 0);
+}
+
 static void test_doorbells(void **state)
 {
     struct privcmd_conn conn;
@@ -712,6 +736,7 @@ int main(void)
         T(test_owner_closed_and_bound_again),
         T(test_guest_binds_to_dom0),
         T(test_reset_of_dom0_is_per_connection),
+        T(test_notify_page),
         T(test_doorbells),
         T(test_reset),
         T(test_death_of_the_remote),

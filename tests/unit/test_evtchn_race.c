@@ -128,6 +128,9 @@ static void check_ends_agree(domid_t dom)
     for (evtchn_port_t p = 0; p < EVTCHN_2L_NR_CHANNELS; p++) {
         struct evtchn *chn = evtchn_from_port(fx.doms[dom], p);
 
+        /* The connections are gone, and with them all they might raise. */
+        assert_int_equal(fx.notify[dom][p], 0);
+
         if (!chn || chn->state != ECS_INTERDOMAIN)
             continue;
         assert_int_equal(chn->u.peer.rchn->state, ECS_INTERDOMAIN);
@@ -163,6 +166,57 @@ static void xsa343_everything_races(void **state)
     for (evtchn_port_t p = 0; p < PORTS; p++) /* the connections are gone */
         if (evtchn_from_port(fx.doms[0], p))
             assert_true(evtchn_from_port(fx.doms[0], p)->state <= ECS_RESERVED);
+}
+
+/* ---- the notify page ---- */
+
+static evtchn_port_t moving;
+
+static void *mover(void *arg)
+{
+    uint32_t seed = (uintptr_t)arg;
+
+    while (!atomic_load(&stop))
+        fx_bind_vcpu(fx_guest(1), moving, rnd(&seed) % 4);
+    return NULL;
+}
+
+/* What the page says of a channel, and what is true, seen at one time. */
+static bool page_is_right(bool joined)
+{
+    struct evtchn *chn = evtchn_from_port(fx.doms[1], moving);
+    bool right;
+
+    pthread_mutex_lock(&chn->lock);
+    right = fx.notify[1][moving] ==
+            (joined ? atomic_load(&chn->notify_vcpu) + 1 : 0);
+    pthread_mutex_unlock(&chn->lock);
+    return right;
+}
+
+/* A port moves between vCPUs while domain 0 comes and goes. */
+static void test_notify_page_never_lags(void **state)
+{
+    struct privcmd_conn conn;
+    unsigned int lagged = 0;
+    pthread_t t;
+
+    (void)state;
+    atomic_store(&stop, false);
+    fx_conn_open(&conn);
+    moving = fx_alloc_unbound(fx_guest(1), DOMID_SELF, 0);
+    assert_int_equal(pthread_create(&t, NULL, mover, NULL), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        long p = fx_bind(fx_conn(&conn), 1, moving);
+
+        lagged += !page_is_right(true);
+        fx_close(fx_conn(&conn), p);
+        lagged += !page_is_right(false);
+    }
+    atomic_store(&stop, true);
+    pthread_join(t, NULL);
+    assert_int_equal(lagged, 0);
+    fx_conn_close(&conn);
 }
 
 /* ---- no event is lost ---- */
@@ -242,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(xsa343_everything_races),
+        T(test_notify_page_never_lags),
         T(test_no_event_lost),
     };
 
