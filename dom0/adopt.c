@@ -92,15 +92,20 @@ static void drop_double_restarts(struct dom0 *d0)
 
 /*
  * A domain nobody remembers: made by a dom0 that was killed before it could
- * write so.  Such a one has never run; one that has is someone else's.
+ * write so.  Such a one is paused, and the store has not heard of it; another
+ * is someone else's.
  */
 static void orphan_clean(struct dom0 *d0,
                          const struct xen_domctl_getdomaininfo *info)
 {
+    char *name;
+
     if (!info->domain || dom_by_id(d0, info->domain))
         return;
-    if (!(info->flags & XEN_DOMINF_paused) || info->cpu_time) {
-        dom0_warn("domain %u runs but is not ours: left alone", info->domain);
+    name = tstore_read(d0->store, "/local/domain/%u/domid", info->domain);
+    free(name);
+    if (!(info->flags & XEN_DOMINF_paused) || name) {
+        dom0_warn("domain %u is there but not ours: left alone", info->domain);
         return;
     }
     dom0_info("domain %u was half made: destroying it", info->domain);

@@ -294,11 +294,11 @@ static void cmd_unpause(void *owner, struct request *req, json_t *args)
 
     if (!dom)
         return;
-    if (is_paused(dom))
-        rc = kxctrl_domain_unpause(dom->d0->hv, dom->domid);
-    if (!rc && dom->start_paused) {
+    if (!dom->launched) {
         dom->start_paused = false;
-        rc = dom_record(dom);
+        rc = dom_launch(dom);
+    } else if (is_paused(dom)) {
+        rc = kxctrl_domain_unpause(dom->d0->hv, dom->domid);
     }
     answer(req, dom, rc, "unpause");
 }

@@ -243,14 +243,15 @@ static json_t *created_json(const struct dom *dom)
 
 int dom_launch(struct dom *dom)
 {
-    struct xen_domctl_getdomaininfo info;
-    int rc = kxctrl_domain_getinfo(dom->d0->hv, dom->domid, &info);
+    int rc;
 
-    /* Paused with no time used: the pause it was created with. */
-    if (rc || dom->start_paused || info.cpu_time ||
-        !(info.flags & XEN_DOMINF_paused))
+    if (dom->launched || dom->start_paused)
+        return 0;
+    rc = kxctrl_domain_unpause(dom->d0->hv, dom->domid);
+    if (rc)
         return rc;
-    return kxctrl_domain_unpause(dom->d0->hv, dom->domid);
+    dom->launched = true;
+    return dom_record(dom);
 }
 
 /* All there: from the record on, a restarted dom0 keeps the domain. */

@@ -173,13 +173,15 @@ int dom_record(struct dom *dom)
     snprintf(path, sizeof(path), "%s/domains/%u.json", dom->d0->run_dir,
              dom->domid);
     rec = json_pack(
-        "{s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:I, s:s, s:o}",
+        "{s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:s, "
+        "s:o}",
         "version", RECORD_VERSION, "domid", (int)dom->domid, "uuid", dom->uuid,
         "name", dom->cfg->name, "state", dom_state_name(dom->state), "restart",
-        dom->restart, "start_paused", dom->start_paused, "stopped",
-        dom->stopped, "started", (json_int_t)dom->started, "store_frame",
-        (json_int_t)dom->store_frame, "store_port", (json_int_t)dom->store_port,
-        "uart", dom->uart, "config", domain_config_to_json(dom->cfg));
+        dom->restart, "start_paused", dom->start_paused, "launched",
+        dom->launched, "stopped", dom->stopped, "started",
+        (json_int_t)dom->started, "store_frame", (json_int_t)dom->store_frame,
+        "store_port", (json_int_t)dom->store_port, "uart", dom->uart, "config",
+        domain_config_to_json(dom->cfg));
     if (!rec)
         return -ENOMEM;
     rc = record_write(path, rec);
@@ -222,6 +224,7 @@ struct dom *dom_from_record(struct dom0 *d0, const json_t *rec, struct why *why)
     dom->state = state;
     dom->restart = json_is_true(json_object_get(rec, "restart"));
     dom->start_paused = json_is_true(json_object_get(rec, "start_paused"));
+    dom->launched = json_is_true(json_object_get(rec, "launched"));
     dom->stopped = json_is_true(json_object_get(rec, "stopped"));
     dom->started = rec_int(rec, "started");
     dom->store_frame = rec_int(rec, "store_frame");

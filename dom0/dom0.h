@@ -69,6 +69,7 @@ struct dom {
     time_t started;
     bool restart;            /* once ended, build it anew */
     bool start_paused;       /* as create was told */
+    bool launched;           /* has been let run; later pauses are the user's */
     bool stopped;            /* its shutdown has been seen and answered */
     bool noted;              /* its end is in d0->ended */
     bool existed;            /* hv made it: destroying it is ours to do */

@@ -43,7 +43,7 @@ void kxl_help(const struct kxl_command *cmd);
 int kxl_program_path(char *buf, size_t size, const char *name);
 /* The whole file as a string to free(), or NULL with errno. */
 char *kxl_read_file(const char *path, size_t *len);
-/* A listening Unix socket's descriptor, or -errno. */
+/* Connects to a Unix socket of either kind: its descriptor, or -errno. */
 int kxl_connect_unix(const char *path);
 /* Prints JSON, indented, with a newline; takes the reference. */
 void kxl_print_json(json_t *json);

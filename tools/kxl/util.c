@@ -94,22 +94,30 @@ char *kxl_read_file(const char *path, size_t *len)
     return buf;
 }
 
-int kxl_connect_unix(const char *path)
+static int connect_as(int type, const struct sockaddr_un *sun)
 {
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    int fd, rc;
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0), rc;
 
-    if (strlen(path) >= sizeof(sun.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(sun.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (!connect(fd, (struct sockaddr *)&sun, sizeof(sun)))
+    if (!connect(fd, (const struct sockaddr *)sun, sizeof(*sun)))
         return fd;
     rc = -errno;
     close(fd);
     return rc;
+}
+
+int kxl_connect_unix(const char *path)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof(sun.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(sun.sun_path, path);
+    fd = connect_as(SOCK_STREAM, &sun);
+    /* hv's socket keeps messages apart. */
+    return fd == -EPROTOTYPE ? connect_as(SOCK_SEQPACKET, &sun) : fd;
 }
 
 void kxl_print_json(json_t *json)
