@@ -138,9 +138,13 @@ struct backend_dev {
     void *priv;    /* the backend's own */
 };
 
-/* Registers ops; found by the linker, no list to edit. */
+/*
+ * Registers ops; found by the linker, no list to edit.  (The name is global
+ * so that a program that links an archive can ask for this backend.)
+ */
 #define BACKEND_REGISTER(ops)                                                  \
-    static const struct backend_ops *const backend_reg_##ops                   \
+    extern const struct backend_ops *const backend_reg_##ops;                  \
+    const struct backend_ops *const backend_reg_##ops                          \
         __attribute__((used, section("backend_ops_set"))) = &(ops)
 
 /* A log line "<dev->name>: ..." */

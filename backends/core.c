@@ -15,8 +15,11 @@
 
 #define POLL_US_DEFAULT 20
 
-extern const struct backend_ops *const __start_backend_ops_set[];
-extern const struct backend_ops *const __stop_backend_ops_set[];
+/* Of the linker; weak, as a program may have no backend at all. */
+extern const struct backend_ops *const __start_backend_ops_set[]
+    __attribute__((weak));
+extern const struct backend_ops *const __stop_backend_ops_set[]
+    __attribute__((weak));
 
 const struct backend_ops *backend_find_ops(const char *type)
 {
