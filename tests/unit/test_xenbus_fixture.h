@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#pragma GCC diagnostic ignored "-Wunused-function"
 /*
  * A host without hv: a real kxenstored, the real backends, and in the place
  * of libkxen a "guest" that is a memfd.  Grant reference n is its page n,
