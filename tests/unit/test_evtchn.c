@@ -335,6 +335,11 @@ static void test_masked_then_unmasked(void **state)
     fx_mask(1, p);
     assert_int_equal(fx_unmask(g, p), 0); /* masked, not pending */
     assert_int_equal(fx.kicks[1][0], 0);
+    assert_int_equal(fx_send(g, p), 0);
+    vi->evtchn_upcall_pending = 0;
+    vi->evtchn_pending_sel = 0;
+    assert_int_equal(fx_unmask(g, p), 0); /* pending, not masked: no edge */
+    assert_int_equal(vi->evtchn_upcall_pending, 0);
 }
 
 static void test_loopback(void **state)

@@ -47,6 +47,11 @@ static uint64_t pte_of(domid_t dom, uint64_t va)
     return ((uint64_t *)domain_frame(fx.doms[dom], FX_PT))[va >> 12];
 }
 
+static uint8_t *page(domid_t dom, uint64_t gfn)
+{
+    return domain_frame(fx.doms[dom], gfn);
+}
+
 static unsigned int windows_used(domid_t dom)
 {
     unsigned int n = 0;
@@ -464,6 +469,8 @@ static void test_guest_map_by_address(void **state)
     /* present, user, accessed, dirty, avail bit 9, not writable */
     assert_int_equal(pte, FX_WINDOW << 12 | 1 | 4 | 0x20 | 0x40 | 0x200);
     assert_int_equal(unmap(g, m.handle, 0x4000, 0), GNTST_general_error);
+    ((uint64_t *)page(2, FX_PT))[5] = 7 << 12 | 1; /* of another page */
+    assert_int_equal(unmap(g, m.handle, 0x5000, 0), GNTST_general_error);
     assert_int_equal(unmap(g, m.handle, 512 << 12, 0), GNTST_general_error);
     assert_int_equal(windows_used(2), 1);
     assert_int_equal(unmap(g, m.handle, 0x3000, 0), 0);
@@ -565,11 +572,6 @@ static int copy(struct caller c, struct gnttab_copy *op)
     op->status = 99;
     assert_int_equal(fx_grant(c, GNTTABOP_copy, op, 1), 0);
     return op->status;
-}
-
-static uint8_t *page(domid_t dom, uint64_t gfn)
-{
-    return domain_frame(fx.doms[dom], gfn);
 }
 
 /* All four kinds of ends, by domain 2 with domain 1's grants. */
