@@ -243,12 +243,14 @@ void console_stream_free(struct console_stream *s)
     struct console_client *c;
 
     console_stream_close(s);
+    /* Whoever sees the end of file shall find no socket either. */
+    unlink(s->sock_path);
+    hub_item_del(&s->listen, true, NULL);
     while ((c = TAILQ_FIRST(&s->clients)))
         client_free(c);
     TAILQ_REMOVE(&s->hub->streams, s, link);
     console_log_close(&s->log);
-    unlink(s->sock_path);
-    hub_item_del(&s->listen, true, s);
+    hub_item_bury(s->hub, &s->listen, s);
 }
 
 bool console_stream_finished(struct console_stream *s, uint64_t now)
