@@ -47,7 +47,8 @@ struct trapped_bus *trapped_bus_create(const struct trapped_env *env)
 
 void trapped_bus_stop(struct trapped_bus *bus)
 {
-    __atomic_store_n(&bus->stopping, true, __ATOMIC_RELAXED);
+    if (bus)
+        __atomic_store_n(&bus->stopping, true, __ATOMIC_RELAXED);
 }
 
 bool trapped_stopping(const struct trapped_dev *dev)

@@ -71,7 +71,7 @@ struct trapped_bus *trapped_bus_create(const struct trapped_env *env);
 /*
  * The domain is going down: a device in the midst of a guest's endless list of
  * requests leaves off after the current one.  Any thread, before joining the
- * vCPUs.
+ * vCPUs.  NULL is allowed.
  */
 void trapped_bus_stop(struct trapped_bus *bus);
 
