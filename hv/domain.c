@@ -42,7 +42,7 @@ static struct domain *find_rcu(struct hv *hv, domid_t domid)
 {
     struct domain *d;
 
-    cds_list_for_each_entry_rcu(d, &hv->domains, node)
+    cds_list_for_each_entry_rcu (d, &hv->domains, node)
         if (d->domid == domid)
             return d;
     return NULL;

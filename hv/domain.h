@@ -38,7 +38,7 @@ struct hv {
     struct cds_list_head domains; /* RCU list of struct domain, by domid */
     pthread_mutex_t lock;         /* writers of domains, next_domid */
     domid_t next_domid;
-    int kvm_fd; /* -1: no KVM, unit tests */
+    int kvm_fd;      /* -1: no KVM, unit tests */
     int nudge_epoll; /* hv/notify.c; -1 without */
     struct domain *dom0;
     uint64_t boot_ns; /* CLOCK_MONOTONIC when system_time was 0 */

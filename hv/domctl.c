@@ -31,8 +31,8 @@ static uint32_t run_flags(const struct domain *d)
     bool awake = false;
 
     if (d->shutdown_code >= 0)
-        f |= XEN_DOMINF_shutdown |
-             (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
+        f |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code
+                                       << XEN_DOMINF_shutdownshift;
     if (d->pause_count)
         f |= XEN_DOMINF_paused;
     if (d->state == DOMAIN_DYING)
@@ -73,8 +73,7 @@ static long domctl_create(struct caller *c, struct xen_domctl *op)
         .domid = op->domain,
         .max_vcpus = cd->max_vcpus,
         .max_evtchn_port = cd->max_evtchn_port ? cd->max_evtchn_port : 1023,
-        .max_grant_frames =
-            cd->max_grant_frames > 0 ? cd->max_grant_frames : 0,
+        .max_grant_frames = cd->max_grant_frames > 0 ? cd->max_grant_frames : 0,
         .max_maptrack_frames =
             cd->max_maptrack_frames > 0 ? cd->max_maptrack_frames : 0,
     };
@@ -108,9 +107,9 @@ static long domctl_setcontext(struct caller *c, struct domain *d,
     ctx = malloc(sizeof(*ctx));
     if (!ctx)
         return -ENOMEM;
-    rc = copy_from_guest(
-        c, ctx, (guest_addr_t){(uintptr_t)op->u.vcpucontext.ctxt.p},
-        sizeof(*ctx));
+    rc = copy_from_guest(c, ctx,
+                         (guest_addr_t){(uintptr_t)op->u.vcpucontext.ctxt.p},
+                         sizeof(*ctx));
     if (!rc)
         rc = vcpu_set_context(v, ctx);
     if (!rc && (ctx->flags & VGCF_online)) {
@@ -137,9 +136,9 @@ static long domctl_getcontext(struct caller *c, struct domain *d,
     rc = vcpu_get_context(v, ctx);
     domain_unpause(d);
     if (!rc)
-        rc = copy_to_guest(
-            c, (guest_addr_t){(uintptr_t)op->u.vcpucontext.ctxt.p}, ctx,
-            sizeof(*ctx));
+        rc = copy_to_guest(c,
+                           (guest_addr_t){(uintptr_t)op->u.vcpucontext.ctxt.p},
+                           ctx, sizeof(*ctx));
     free(ctx);
     return rc;
 }
@@ -205,8 +204,7 @@ static long on_domain(struct caller *c, struct domain *d, struct xen_domctl *op)
 /* What must not be done to domain 0 itself. */
 static bool guests_only(uint32_t cmd)
 {
-    return cmd != XEN_DOMCTL_getdomaininfo &&
-           cmd != XEN_DOMCTL_setdomainhandle;
+    return cmd != XEN_DOMCTL_getdomaininfo && cmd != XEN_DOMCTL_setdomainhandle;
 }
 
 long do_domctl(struct caller *c, const uint64_t args[6])
@@ -228,8 +226,7 @@ long do_domctl(struct caller *c, const uint64_t args[6])
         d = domain_get(c->d->hv, op.domain);
         if (!d)
             return -ESRCH;
-        rc = d == c->d && guests_only(op.cmd) ? -EINVAL
-                                              : on_domain(c, d, &op);
+        rc = d == c->d && guests_only(op.cmd) ? -EINVAL : on_domain(c, d, &op);
         domain_put(d);
     }
     if (!rc && copy_to_guest(c, arg, &op, sizeof(op)))

@@ -41,11 +41,10 @@ static struct inflight *make(const char *key, size_t size)
         return NULL;
     strcpy(i->key, key);
     i->size = size;
-    i->fd =
-        memfd_create("kxen-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    i->fd = memfd_create("kxen-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (i->fd < 0 || ftruncate(i->fd, size) < 0 ||
-        fcntl(i->fd, F_ADD_SEALS,
-              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        fcntl(i->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+            0) {
         if (i->fd >= 0)
             close(i->fd);
         free(i);

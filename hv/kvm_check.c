@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <liburing.h>
 #include "hv/kvm_host.h"
+#include "hv/kvm_kick.h"
 #include "hv/probe.h"
 #include "kxen/monitor.h"
 
@@ -81,7 +82,7 @@ void kvm_host_probe(struct kvm_host *h)
     struct probe_vm p;
     int khz;
 
-    if (probe_vm_open(&p, h))
+    if (probe_vm_open(&p, h, false))
         return;
     h->out_advanced = out_advances(&p);
     h->syscall_cpl0 = syscall_cpl(&p) == 0;
@@ -160,7 +161,7 @@ int kvm_bench_floors(unsigned int runs)
         fprintf(stderr, "hv: %s\n", err);
         return 1;
     }
-    if (probe_vm_open(&p, &h)) {
+    if (probe_vm_open(&p, &h, false)) {
         fprintf(stderr, "hv: cannot make a VM\n");
         kvm_host_close(&h);
         return 1;
@@ -171,6 +172,7 @@ int kvm_bench_floors(unsigned int runs)
     if (fd >= 0 && !set_ioeventfd(&p, fd))
         json_object_set_new(j, "ioeventfd_out",
                             samples(&p, ioeventfd_ns, runs));
+    kick_add_floors(&h, j, runs);
     print_json(j);
     if (fd >= 0)
         close(fd);
@@ -194,9 +196,8 @@ static bool io_uring_works(void)
 static void text(json_t *a, const char *key, const char *value,
                  const char *meaning)
 {
-    json_array_append_new(
-        a, json_pack("{s:s, s:s, s:s}", "check", key, "value", value,
-                     "meaning", meaning));
+    json_array_append_new(a, json_pack("{s:s, s:s, s:s}", "check", key, "value",
+                                       value, "meaning", meaning));
 }
 
 static void ns(json_t *a, const char *key, double v, const char *meaning)
@@ -229,9 +230,10 @@ static json_t *look(struct kvm_host *h, struct probe_vm *p)
     text(a, "l4_slot_256", s256 ? "usable" : "not usable",
          s256 ? "Xen's customary M2P address would work"
               : "the monitor and the M2P live in slots 257 to 259 instead");
-    text(a, "syscall", cpl == 0   ? "enters ring 0"
-                       : cpl == 3 ? "stays at ring 3"
-                                  : "does not arrive",
+    text(a, "syscall",
+         cpl == 0   ? "enters ring 0"
+         : cpl == 3 ? "stays at ring 3"
+                    : "does not arrive",
          "how a raw SYSCALL hypercall reaches hv; either way is handled");
     ns(a, "pio_exit", pio_exit_ns(p),
        "what each hypercall that needs hv, and each trapped access, costs");
@@ -248,7 +250,7 @@ static void print_people(const json_t *a)
     size_t i;
     json_t *f;
 
-    json_array_foreach(a, i, f)
+    json_array_foreach (a, i, f)
         printf("%-12s %-16s %s\n",
                json_string_value(json_object_get(f, "check")),
                json_string_value(json_object_get(f, "value")),
@@ -263,7 +265,7 @@ int kvm_check(bool json)
     json_t *a;
     int rc = kvm_host_open(&h, err, sizeof(err));
 
-    if (!rc && (rc = probe_vm_open(&p, &h))) {
+    if (!rc && (rc = probe_vm_open(&p, &h, false))) {
         snprintf(err, sizeof(err), "cannot make a VM: %s", strerror(-rc));
         kvm_host_close(&h);
     }

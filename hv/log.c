@@ -77,7 +77,7 @@ void hv_log(const char *fmt, ...)
     va_end(ap);
 }
 
-#define LOG_WINDOW_NS 1000000000ull
+#define LOG_WINDOW_NS  1000000000ull
 #define LOG_PER_WINDOW 50
 
 /* Counts a line against d's allowance; how many were dropped before it. */

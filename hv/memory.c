@@ -34,8 +34,8 @@ static int make_memfd(struct domain *d)
     if (d->mem_fd < 0 || ftruncate(d->mem_fd, len) < 0 ||
         fcntl(d->mem_fd, F_ADD_SEALS, SEALS) < 0)
         return -errno;
-    d->mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_NORESERVE, d->mem_fd, 0);
+    d->mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                  d->mem_fd, 0);
     if (d->mem == MAP_FAILED) {
         d->mem = NULL;
         return -errno;
@@ -238,15 +238,15 @@ static long memory_populate(struct caller *c, struct xen_memory_reservation *r)
     for (; i < r->nr_extents; i++) {
         uint64_t pfn, mfn;
 
-        if (list.addr && copy_from_guest(c, &pfn, guest_addr_index(list, i, 8),
-                                         sizeof(pfn)))
+        if (list.addr &&
+            copy_from_guest(c, &pfn, guest_addr_index(list, i, 8), sizeof(pfn)))
             break;
         if (populate_extent(d, r->extent_order, &mfn))
             break;
         for (uint64_t k = 0; list.addr && k < 1ull << r->extent_order; k++)
             set_m2p(d, mfn + k, pfn + k);
-        if (list.addr && copy_to_guest(c, guest_addr_index(list, i, 8), &mfn,
-                                       sizeof(mfn)))
+        if (list.addr &&
+            copy_to_guest(c, guest_addr_index(list, i, 8), &mfn, sizeof(mfn)))
             break;
     }
     domain_put(d);

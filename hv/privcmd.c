@@ -167,8 +167,7 @@ static void op_crash_reason(struct request *rq, struct domain *d)
 
 static void op_gnttab_seed(struct request *rq, struct domain *d)
 {
-    rq->r.rc =
-        gnttab_seed(d, rq->q.args[0], rq->q.args[1], rq->q.args[2]);
+    rq->r.rc = gnttab_seed(d, rq->q.args[0], rq->q.args[1], rq->q.args[2]);
 }
 
 static void op_restrict(struct request *rq)
@@ -241,8 +240,7 @@ static void run_request(struct request *rq)
         ops[op].plain(rq);
         return;
     }
-    if (rq->conn->only_domid >= 0 &&
-        rq->conn->only_domid != (int)rq->q.domid) {
+    if (rq->conn->only_domid >= 0 && rq->conn->only_domid != (int)rq->q.domid) {
         rq->r.rc = -EPERM;
         return;
     }
@@ -457,7 +455,7 @@ void privcmd_stop(struct privcmd_server *s)
     close(s->sock);
     unlink(s->path);
     pthread_mutex_lock(&s->lock);
-    cds_list_for_each_entry(c, &s->conns, node)
+    cds_list_for_each_entry (c, &s->conns, node)
         shutdown(c->sock, SHUT_RDWR);
     while (!cds_list_empty(&s->conns))
         pthread_cond_wait(&s->gone, &s->lock);

@@ -76,7 +76,7 @@ static int make_vcpu(struct probe_vm *p)
     return ioctl(p->fd, KVM_SET_CPUID2, p->host->cpuid) < 0 ? -errno : 0;
 }
 
-int probe_vm_open(struct probe_vm *p, const struct kvm_host *host)
+int probe_vm_open(struct probe_vm *p, const struct kvm_host *host, bool irqchip)
 {
     int rc;
 
@@ -86,6 +86,11 @@ int probe_vm_open(struct probe_vm *p, const struct kvm_host *host)
     p->vm_fd = ioctl(host->fd, KVM_CREATE_VM, 0);
     if (p->vm_fd < 0)
         return -errno;
+    if (irqchip && ioctl(p->vm_fd, KVM_CREATE_IRQCHIP, 0) < 0) {
+        rc = -errno;
+        probe_vm_close(p);
+        return rc;
+    }
     p->mem = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p->mem == MAP_FAILED) {
@@ -175,7 +180,7 @@ int probe_vm_set(struct probe_vm *p, const char *piece, int cpl,
     struct kvm_regs r = {
         .rip = probe_va(piece),
         .rsp = cpl ? TOP3 : TOP0,
-        .rflags = 0x2,
+        .rflags = 0x202,
         .rbx = regs.rbx,
         .rcx = regs.rcx,
         .rdx = regs.rdx,

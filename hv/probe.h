@@ -16,10 +16,15 @@ struct probe_vm {
 
 /* Code of hv/probe_code.S. */
 extern const char probe_code[], probe_code_end[], probe_out[], probe_syscall[],
-    probe_lstar[], probe_loop[], probe_read256[], probe_events[], probe_trap[];
+    probe_lstar[], probe_spin[], probe_loop[], probe_read256[], probe_events[],
+    probe_trap[];
 
-/* Makes it with its tables and code in place. 0 or -errno. */
-int probe_vm_open(struct probe_vm *p, const struct kvm_host *host);
+/*
+ * Makes it with its tables and code in place; irqchip: with KVM's own local
+ * APIC.  0 or -errno.
+ */
+int probe_vm_open(struct probe_vm *p, const struct kvm_host *host,
+                  bool irqchip);
 void probe_vm_close(struct probe_vm *p);
 
 /* Its address of a piece of probe.S. */
@@ -29,7 +34,7 @@ struct probe_regs {
     uint64_t rbx, rcx, rdx;
 };
 
-/* Points the vCPU at piece, at CPL 3 or 0. 0 or -errno. */
+/* Points the vCPU at piece, at CPL 3 or 0, interrupts on. 0 or -errno. */
 int probe_vm_set(struct probe_vm *p, const char *piece, int cpl,
                  struct probe_regs regs);
 

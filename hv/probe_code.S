@@ -5,7 +5,7 @@
  */
     .section .rodata
     .globl probe_code, probe_code_end, probe_out, probe_syscall, probe_lstar
-    .globl probe_loop, probe_read256, probe_events, probe_trap
+    .globl probe_spin, probe_loop, probe_read256, probe_events, probe_trap
     .balign 64
 probe_code:
 
@@ -21,6 +21,10 @@ probe_lstar:                    /* where SYSCALL arrives: at which CPL? */
     mov %cs, %eax
     out %eax, $0xea
     ud2
+
+probe_spin:                     /* until something brings it out */
+1:  pause
+    jmp 1b
 
 probe_loop:                     /* rcx turns */
 1:  dec %rcx

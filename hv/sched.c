@@ -21,8 +21,7 @@ static long sched_block(struct vcpu *v)
 
 bool sched_poll_done(struct vcpu *v)
 {
-    if (v->poll_deadline_ns &&
-        hv_system_time(v->d->hv) >= v->poll_deadline_ns)
+    if (v->poll_deadline_ns && hv_system_time(v->d->hv) >= v->poll_deadline_ns)
         return true;
     for (unsigned int i = 0; i < v->poll_nr; i++)
         if (evtchn_port_poll(v->d, v->poll_ports[i]))
@@ -39,8 +38,7 @@ static long sched_poll(struct caller *c, guest_addr_t arg)
         return -EFAULT;
     if (p.nr_ports > sizeof(v->poll_ports) / sizeof(v->poll_ports[0]))
         return -EINVAL;
-    if (copy_from_guest(c, v->poll_ports,
-                        (guest_addr_t){(uintptr_t)p.ports.p},
+    if (copy_from_guest(c, v->poll_ports, (guest_addr_t){(uintptr_t)p.ports.p},
                         p.nr_ports * sizeof(v->poll_ports[0])))
         return -EFAULT;
     v->poll_nr = p.nr_ports;

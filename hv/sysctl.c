@@ -24,8 +24,8 @@ static long sysctl_readconsole(struct caller *c, struct xen_sysctl *op)
     if (!buf)
         return -ENOMEM;
     r->count = log_read(buf, size, r->clear);
-    rc = copy_to_guest(c, (guest_addr_t){(uintptr_t)r->buffer.p}, buf,
-                       r->count);
+    rc =
+        copy_to_guest(c, (guest_addr_t){(uintptr_t)r->buffer.p}, buf, r->count);
     free(buf);
     return rc;
 }
@@ -68,9 +68,9 @@ static long sysctl_infolist(struct caller *c, struct xen_sysctl *op)
             continue;
         domctl_fill_info(d, &info);
         domain_put(d);
-        rc = copy_to_guest(c,
-                           guest_addr_index(to, l->num_domains, sizeof(info)),
-                           &info, sizeof(info));
+        rc =
+            copy_to_guest(c, guest_addr_index(to, l->num_domains, sizeof(info)),
+                          &info, sizeof(info));
         if (rc)
             return rc;
         l->num_domains++;

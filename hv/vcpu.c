@@ -181,9 +181,8 @@ static void run_timers(struct vcpu *v)
         fire = true;
     }
     if (v->periodic_ns && v->periodic_ns <= now) {
-        v->periodic_ns +=
-            ((now - v->periodic_ns) / v->periodic_period + 1) *
-            v->periodic_period;
+        v->periodic_ns += ((now - v->periodic_ns) / v->periodic_period + 1) *
+                          v->periodic_period;
         fire = true;
     }
     vcpu_timers_changed(v);
@@ -296,9 +295,9 @@ static void mmio(struct vcpu *v)
     struct kvm_run *r = v->run;
 
     v->exits[EXIT_MMIO]++;
-    if (v->d->trapped && trapped_mmio(v->d->trapped, r->mmio.phys_addr,
-                                      r->mmio.len, r->mmio.is_write,
-                                      r->mmio.data))
+    if (v->d->trapped &&
+        trapped_mmio(v->d->trapped, r->mmio.phys_addr, r->mmio.len,
+                     r->mmio.is_write, r->mmio.data))
         return;
     domain_crash(v->d, "v%u touched machine address %#llx, where nothing is",
                  v->id, r->mmio.phys_addr);
@@ -402,8 +401,8 @@ static int open_kvm_vcpu(struct vcpu *v)
     v->fd = ioctl(v->d->vm_fd, KVM_CREATE_VCPU, v->id);
     if (v->fd < 0)
         return -errno;
-    v->run = mmap(NULL, h->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd,
-                  0);
+    v->run =
+        mmap(NULL, h->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
     if (v->run == MAP_FAILED) {
         v->run = NULL;
         return -errno;

@@ -81,8 +81,8 @@ struct vcpu {
     struct trap_info traps[NR_TRAPS];
     uint64_t kernel_ss, kernel_sp;
     uint64_t event_cb, failsafe_cb, syscall_cb;
-    uint32_t cb_mask;  /* callbacks (1 << CALLBACKTYPE_*) that mask events */
-    bool user_mode;    /* the guest's user, not its kernel, was running */
+    uint32_t cb_mask; /* callbacks (1 << CALLBACKTYPE_*) that mask events */
+    bool user_mode;   /* the guest's user, not its kernel, was running */
     uint64_t cr3, user_cr3;
     uint64_t gdt_frames[16];
     unsigned int gdt_ents;

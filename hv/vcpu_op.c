@@ -79,12 +79,26 @@ int vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
     }
     c->flags = VGCF_online | (v->user_mode ? 0 : VGCF_in_kernel);
     c->user_regs = (struct cpu_user_regs){
-        .rax = r->rax, .rbx = r->rbx, .rcx = r->rcx, .rdx = r->rdx,
-        .rsi = r->rsi, .rdi = r->rdi, .rbp = r->rbp, .rsp = r->rsp,
-        .r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11,
-        .r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
-        .rip = r->rip, .rflags = r->rflags,
-        .cs = FLAT_CS64, .ss = FLAT_SS,
+        .rax = r->rax,
+        .rbx = r->rbx,
+        .rcx = r->rcx,
+        .rdx = r->rdx,
+        .rsi = r->rsi,
+        .rdi = r->rdi,
+        .rbp = r->rbp,
+        .rsp = r->rsp,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .rip = r->rip,
+        .rflags = r->rflags,
+        .cs = FLAT_CS64,
+        .ss = FLAT_SS,
     };
     c->ctrlreg[3] = xen_pfn_to_cr3(v->cr3 >> 12);
     c->ctrlreg[1] = xen_pfn_to_cr3(v->user_cr3 >> 12);
@@ -148,8 +162,7 @@ static void write_wallclock(struct domain *d, uint64_t now)
     s->wc_sec = boot / NS_PER_S;
     s->wc_nsec = boot % NS_PER_S;
     s->wc_sec_hi = (boot / NS_PER_S) >> 32;
-    __atomic_store_n(&s->wc_version, (s->wc_version | 1) + 1,
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&s->wc_version, (s->wc_version | 1) + 1, __ATOMIC_RELEASE);
 }
 
 void vcpu_update_time(struct vcpu *v)

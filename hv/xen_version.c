@@ -67,8 +67,7 @@ long do_xen_version(struct caller *c, const uint64_t args[6])
         return give_string(c, arg, "xen-3.0-x86_64 ",
                            sizeof(xen_capabilities_info_t));
     case XENVER_changeset:
-        return give_string(c, arg, "unavailable",
-                           sizeof(xen_changeset_info_t));
+        return give_string(c, arg, "unavailable", sizeof(xen_changeset_info_t));
     case XENVER_platform_parameters:
         return give(c, arg, &p, sizeof(p));
     case XENVER_get_features:

@@ -82,8 +82,7 @@ static bool fill(struct direct *g, struct conn *c)
     return true;
 }
 
-struct direct *direct_find(struct direct **list, struct conn *c,
-                           uint32_t domid)
+struct direct *direct_find(struct direct **list, struct conn *c, uint32_t domid)
 {
     struct direct *g = *list;
 

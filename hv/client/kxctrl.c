@@ -395,8 +395,12 @@ int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s)
     if (rc)
         return rc;
     *s = (struct kxen_exit_stats){
-        .hypercall = r.stats[0], .trap = r.stats[1], .pio = r.stats[2],
-        .mmio = r.stats[3], .signal = r.stats[4], .other = r.stats[6],
+        .hypercall = r.stats[0],
+        .trap = r.stats[1],
+        .pio = r.stats[2],
+        .mmio = r.stats[3],
+        .signal = r.stats[4],
+        .other = r.stats[6],
         .upcalls = r.stats[7],
     };
     return 0;

@@ -165,7 +165,7 @@ struct kxen_exit_stats {
     uint64_t trap;      /* exceptions */
     uint64_t pio;       /* other port I/O: trapped devices */
     uint64_t mmio;
-    uint64_t signal;  /* brought out by an event or a timer */
+    uint64_t signal; /* brought out by an event or a timer */
     uint64_t other;
     uint64_t upcalls; /* event upcalls delivered */
 };

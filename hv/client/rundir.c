@@ -16,8 +16,7 @@ static const char *from_environment(void)
     if (p && *p)
         return p;
     p = getenv("XDG_RUNTIME_DIR");
-    if (p && *p &&
-        snprintf(xdg, sizeof(xdg), "%s/kxen", p) < (int)sizeof(xdg))
+    if (p && *p && snprintf(xdg, sizeof(xdg), "%s/kxen", p) < (int)sizeof(xdg))
         return xdg;
     return "/run/kxen";
 }

@@ -20,7 +20,7 @@ struct port {
     struct port *next;
     evtchn_port_t port;
     int fd;
-    bool alone; /* given out by kxen_port_eventfd() */
+    bool alone;           /* given out by kxen_port_eventfd() */
     struct direct *guest; /* where the event goes, if it can be raised here */
     evtchn_port_t remote;
 };

@@ -21,7 +21,7 @@ struct mapping {
     struct mapping *next;
     uint8_t *addr;
     uint32_t count;
-    uint32_t clear_at; /* byte to clear at unmap, or ~0 */
+    uint32_t clear_at;  /* byte to clear at unmap, or ~0 */
     evtchn_port_t port; /* to signal at unmap, or ~0 */
     uint32_t handles[];
 };
@@ -167,8 +167,8 @@ static long pin(xengnttab_handle *h, gnttab_map_grant_ref_t *ops,
                 uint32_t count, uint32_t *handles)
 {
     uint32_t ok = 0;
-    long rc = gnttab_op(h, GNTTABOP_map_grant_ref, ops, count * sizeof(*ops),
-                        count);
+    long rc =
+        gnttab_op(h, GNTTABOP_map_grant_ref, ops, count * sizeof(*ops), count);
 
     if (rc)
         return rc;
@@ -216,8 +216,8 @@ static void *map_refs(xengnttab_handle *h, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         ops[i].dom = domids ? domids[i] : one_domid;
         ops[i].ref = refs[i];
-        ops[i].flags = GNTMAP_host_map |
-                       (prot & PROT_WRITE ? 0 : GNTMAP_readonly);
+        ops[i].flags =
+            GNTMAP_host_map | (prot & PROT_WRITE ? 0 : GNTMAP_readonly);
     }
     m->count = count;
     m->clear_at = clear_at;
@@ -332,8 +332,8 @@ static int copy_side(xengnttab_handle *h, union xengnttab_copy_ptr *p,
     }
     if (p->foreign.offset + (uint32_t)len > PAGE)
         return GNTST_bad_copy_arg;
-    *mapped = xengnttab_map_grant_ref(h, p->foreign.domid, p->foreign.ref,
-                                      prot);
+    *mapped =
+        xengnttab_map_grant_ref(h, p->foreign.domid, p->foreign.ref, prot);
     if (!*mapped)
         return errno == ESRCH ? GNTST_bad_domain : GNTST_bad_gntref;
     *at = (uint8_t *)*mapped + p->foreign.offset;

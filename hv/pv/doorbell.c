@@ -12,8 +12,8 @@ static int ioeventfd(struct domain *d, unsigned int slot, int fd, bool add)
         .addr = DOORBELL_EVTCHN + slot,
         .len = 4,
         .fd = fd,
-        .flags = KVM_IOEVENTFD_FLAG_PIO |
-                 (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+        .flags =
+            KVM_IOEVENTFD_FLAG_PIO | (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
     };
 
     return ioctl(d->vm_fd, KVM_IOEVENTFD, &e) < 0 ? -errno : 0;

@@ -27,17 +27,17 @@
 #define BOUNCE_CLEARS                                                          \
     (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC)
 
-#define CR0_PV   0x80010033ull
-#define CR4_PV   0x620ull
-#define CR4_PGE  0x80ull
-#define EFER_PV  0xd01ull
-#define SFMASK   0x47700ull
+#define CR0_PV     0x80010033ull
+#define CR4_PV     0x620ull
+#define CR4_PGE    0x80ull
+#define EFER_PV    0xd01ull
+#define SFMASK     0x47700ull
 #define MSR_STAR   0xc0000081u
 #define MSR_LSTAR  0xc0000082u
 #define MSR_SFMASK 0xc0000084u
-#define PTE_ADDR 0x000ffffffffff000ull
-#define PTE_U    0x4ull
-#define TI_IF    4 /* trap_info.flags: the handler starts masked */
+#define PTE_ADDR   0x000ffffffffff000ull
+#define PTE_U      0x4ull
+#define TI_IF      4 /* trap_info.flags: the handler starts masked */
 
 static const struct mon_header *mon(const struct vcpu *v)
 {
@@ -152,10 +152,22 @@ static void set_initial_regs(struct vcpu *v)
     struct kvm_regs *r = vcpu_regs(v);
 
     *r = (struct kvm_regs){
-        .rax = u->rax, .rbx = u->rbx, .rcx = u->rcx, .rdx = u->rdx,
-        .rsi = u->rsi, .rdi = u->rdi, .rbp = u->rbp, .rsp = u->rsp,
-        .r8 = u->r8, .r9 = u->r9, .r10 = u->r10, .r11 = u->r11,
-        .r12 = u->r12, .r13 = u->r13, .r14 = u->r14, .r15 = u->r15,
+        .rax = u->rax,
+        .rbx = u->rbx,
+        .rcx = u->rcx,
+        .rdx = u->rdx,
+        .rsi = u->rsi,
+        .rdi = u->rdi,
+        .rbp = u->rbp,
+        .rsp = u->rsp,
+        .r8 = u->r8,
+        .r9 = u->r9,
+        .r10 = u->r10,
+        .r11 = u->r11,
+        .r12 = u->r12,
+        .r13 = u->r13,
+        .r14 = u->r14,
+        .r15 = u->r15,
         .rip = u->rip,
         .rflags = (u->rflags & ~RFLAGS_IOPL) | RFLAGS_FIXED | RFLAGS_IF,
     };
@@ -371,11 +383,10 @@ static int bounce(struct vcpu *v, uint64_t handler, const uint32_t *error,
     if (error)
         frame[n++] = *error;
     frame[n++] = r->rip;
-    frame[n++] = (from_user ? FLAT_CS64 : FLAT_KERNEL_CS_SEEN) |
-                 saved_mask << 32;
+    frame[n++] = (from_user ? FLAT_CS64 : FLAT_KERNEL_CS_SEEN) | saved_mask
+                                                                     << 32;
     frame[n++] = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) |
-                 (saved_mask ? 0 : RFLAGS_IF) |
-                 (v->iopl == 1 ? 0x1000ull : 0);
+                 (saved_mask ? 0 : RFLAGS_IF) | (v->iopl == 1 ? 0x1000ull : 0);
     frame[n++] = r->rsp;
     frame[n++] = FLAT_SS;
     sp -= n * 8;
@@ -436,8 +447,7 @@ void pv_hypercall_exit(struct vcpu *v)
 static void user_syscall(struct vcpu *v)
 {
     if (!v->syscall_cb) {
-        domain_crash(v->d, "v%u: a system call, but no callback for it",
-                     v->id);
+        domain_crash(v->d, "v%u: a system call, but no callback for it", v->id);
         return;
     }
     bounce(v, v->syscall_cb, NULL, v->cb_mask & 1u << CALLBACKTYPE_syscall);
@@ -486,23 +496,20 @@ static uint64_t read_cr2(struct vcpu *v)
 }
 
 static const char *const trap_names[32] = {
-    [0] = "divide error",     [1] = "debug",
-    [2] = "NMI",              [3] = "breakpoint",
-    [4] = "overflow",         [5] = "bound range",
-    [6] = "invalid opcode",   [7] = "no FPU",
-    [8] = "double fault",     [10] = "invalid TSS",
-    [11] = "no segment",      [12] = "stack fault",
-    [13] = "protection fault", [14] = "page fault",
-    [16] = "x87 error",       [17] = "alignment check",
-    [18] = "machine check",   [19] = "SIMD error",
+    [0] = "divide error",      [1] = "debug",          [2] = "NMI",
+    [3] = "breakpoint",        [4] = "overflow",       [5] = "bound range",
+    [6] = "invalid opcode",    [7] = "no FPU",         [8] = "double fault",
+    [10] = "invalid TSS",      [11] = "no segment",    [12] = "stack fault",
+    [13] = "protection fault", [14] = "page fault",    [16] = "x87 error",
+    [17] = "alignment check",  [18] = "machine check", [19] = "SIMD error",
 };
 
 void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error)
 {
     const struct trap_info *t = &v->traps[vector];
     const struct kvm_regs *r = vcpu_regs(v);
-    const char *name = vector < 32 && trap_names[vector] ? trap_names[vector]
-                                                         : "trap";
+    const char *name =
+        vector < 32 && trap_names[vector] ? trap_names[vector] : "trap";
     struct vcpu_info *vi = atomic_load(&v->vcpu_info);
 
     if (!t->address) {
@@ -517,8 +524,7 @@ void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error)
                          v->id, name, vector, r->rip);
         return;
     }
-    bounce(v, t->address, has_error_code(vector) ? &error : NULL,
-           TI_GET_IF(t));
+    bounce(v, t->address, has_error_code(vector) ? &error : NULL, TI_GET_IF(t));
 }
 
 void pv_trap_exit(struct vcpu *v)

@@ -84,8 +84,7 @@ int foreign_window_map(struct domain *d, struct domain *rd, uint64_t rgfn,
             continue;
         rc = mmap(window_page(d, i), FRAME_SIZE,
                   PROT_READ | (readonly ? 0 : PROT_WRITE),
-                  MAP_SHARED | MAP_FIXED, rd->mem_fd,
-                  rgfn << 12) == MAP_FAILED
+                  MAP_SHARED | MAP_FIXED, rd->mem_fd, rgfn << 12) == MAP_FAILED
                  ? -errno
                  : 0;
         w->used[i] = !rc;

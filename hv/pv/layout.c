@@ -167,8 +167,8 @@ static int map_all(struct domain *d)
 int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr)
 {
     struct domain *d = v->d;
-    uint64_t va = MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE +
-                  MON_GDT_OFF;
+    uint64_t va =
+        MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE + MON_GDT_OFF;
     uint64_t *l2 = table_next(d, d->pv->slot_l3[0], (va >> 30) & 511);
     uint64_t l1 = l2[(va >> 21) & 511] & PTE_ADDR;
     struct pte_write w[14];

@@ -159,7 +159,7 @@ static long flush_for(struct vcpu *v, uint64_t flags)
     case UVMF_TLB_FLUSH:
     case UVMF_INVLPG:
         return (flags & ~UVMF_BITS) == UVMF_LOCAL ? pv_flush_tlb(v)
-                                                 : pv_flush_tlb_all(v);
+                                                  : pv_flush_tlb_all(v);
     default:
         return -ENOSYS;
     }

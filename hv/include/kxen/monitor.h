@@ -8,15 +8,15 @@
 #define KXEN_MONITOR_H
 
 /* L4 slots: 256 is out, since software KVM can't run it. */
-#define MON_SLOT        257
-#define DIRECTMAP_SLOT  258
-#define M2P_SLOT        259
-#define MON_FIRST_SLOT  MON_SLOT
-#define MON_NR_SLOTS    3
-#define MON_VA          0xffff808000000000
-#define DIRECTMAP_VA    0xffff810000000000
-#define M2P_VA          0xffff818000000000
-#define M2P_END_VA      0xffff820000000000
+#define MON_SLOT       257
+#define DIRECTMAP_SLOT 258
+#define M2P_SLOT       259
+#define MON_FIRST_SLOT MON_SLOT
+#define MON_NR_SLOTS   3
+#define MON_VA         0xffff808000000000
+#define DIRECTMAP_VA   0xffff810000000000
+#define M2P_VA         0xffff818000000000
+#define M2P_END_VA     0xffff820000000000
 
 /* Inside MON_SLOT, offsets from MON_VA. */
 #define MON_TEXT_OFF    0x000000
@@ -51,17 +51,17 @@
 
 /* The data page: doorbell of each 2-level port, 0 where there is none. */
 #define MON_PORTS          4096
-#define MON_DATA_PORTS_OFF 0x0000                     /* uint16_t[MON_PORTS] */
-#define MON_DATA_VCPUS_OFF 0x2000                     /* uint64_t */
+#define MON_DATA_PORTS_OFF 0x0000 /* uint16_t[MON_PORTS] */
+#define MON_DATA_VCPUS_OFF 0x2000 /* uint64_t */
 #define MON_DATA_INFO_OFF  0x2008 /* uint64_t[32]: vcpu_info, directmap VA */
 /* In each vCPU's stack page, below the frame: queue of PTE writes. */
-#define MON_QUEUE_MAX      240
+#define MON_QUEUE_MAX 240
 
 /* Each trap stub is this long; the vector follows from rip. */
-#define MON_STUB_SIZE      16
+#define MON_STUB_SIZE 16
 
 /* The Xen version that XENVER_version answers: 4.17. */
-#define KXEN_XEN_VERSION   0x00040011
+#define KXEN_XEN_VERSION 0x00040011
 
 #ifndef __ASSEMBLY__
 #include <stdint.h>
