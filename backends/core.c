@@ -292,7 +292,8 @@ static json_t *dev_stats(struct xb_dev *xd)
     json_object_set_new(obj, "domid", json_integer(xd->dev.domid));
     json_object_set_new(obj, "devid", json_string(xd->dev.devid));
     json_object_set_new(obj, "state",
-                        json_string(xenbus_state_name(xd->view.be)));
+                        json_string(xenbus_state_name(
+                            (enum xenbus_state)atomic_load(&xd->shown))));
     if (xd->view.probed && xd->dev.ops->stats)
         xd->dev.ops->stats(&xd->dev, obj);
     return obj;

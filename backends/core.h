@@ -21,6 +21,7 @@ struct xb_dev {
     struct backend_dev dev;
     TAILQ_ENTRY(xb_dev) link;
     struct xenbus_view view;
+    atomic_int shown;     /* view.be, for other threads */
     bool dirty;           /* look at it again */
     bool watching;        /* the frontend's state is watched */
     uint64_t retry_at;    /* ns; 0: no retry pending */

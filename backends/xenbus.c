@@ -207,6 +207,7 @@ static int read_view(struct xb_dev *xd)
         ret = read_state(&xd->dev, true, &xd->view.fe);
     if (ret)
         return ret;
+    atomic_store(&xd->shown, (int)xd->view.be);
     backend_read_be_num(&xd->dev, "online", &online);
     xd->view.online = online != 0;
     xd->view.connect_at = xd->dev.ops->connect_at;
@@ -222,6 +223,7 @@ static void set_state(struct xb_dev *xd, enum xenbus_state state)
 {
     if (!backend_write_be(&xd->dev, "state", "%d", state))
         xd->view.be = state;
+    atomic_store(&xd->shown, (int)xd->view.be);
 }
 
 /* Something failed for good: said in the log and in the store. */
