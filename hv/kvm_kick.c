@@ -25,7 +25,8 @@ struct kicker {
     pthread_t vcpu;
     int irq_fd; /* -1: by signal */
     atomic_bool ready;
-    atomic_bool waiting; /* in KVM_RUN */
+    atomic_bool over;    /* no more kicks are wanted */
+    atomic_uint waiting; /* the number of the kick it waits for, 0 = none */
     atomic_ulong at;     /* when it was kicked */
     unsigned int runs;
 };
@@ -44,13 +45,13 @@ static void on_signal(int sig)
 }
 
 /* An interrupt that this KVM loses must not hang the run. */
-static void rescue(struct kicker *k)
+static void rescue(struct kicker *k, unsigned int nr)
 {
     struct timespec ms = {.tv_nsec = 1000000};
 
-    for (int i = 0; i < 100 && atomic_load(&k->waiting); i++)
+    for (int i = 0; i < 100 && atomic_load(&k->waiting) == nr; i++)
         nanosleep(&ms, NULL);
-    if (atomic_load(&k->waiting))
+    if (atomic_load(&k->waiting) == nr)
         pthread_kill(k->vcpu, SIGUSR2);
 }
 
@@ -61,16 +62,19 @@ static void *kick_thread(void *arg)
     struct timespec settle = {.tv_nsec = SETTLE_NS};
     uint64_t one = 1;
 
-    for (unsigned int i = 0; i < k->runs; i++) {
-        while (!atomic_exchange(&k->ready, false))
+    for (unsigned int nr = 1; nr <= k->runs; nr++) {
+        while (!atomic_exchange(&k->ready, false)) {
+            if (atomic_load(&k->over))
+                return NULL;
             sched_yield();
+        }
         nanosleep(&settle, NULL);
         atomic_store(&k->at, now_ns());
         if (k->irq_fd < 0)
             pthread_kill(k->vcpu, SIGUSR2);
         else if (write(k->irq_fd, &one, sizeof(one)) < 0)
             return NULL;
-        rescue(k);
+        rescue(k, nr);
     }
     return NULL;
 }
@@ -110,7 +114,7 @@ static int reset_apic(struct probe_vm *p)
 }
 
 /* ns of one kick, or negative. */
-static double one_kick(struct kicker *k)
+static double one_kick(struct kicker *k, unsigned int nr)
 {
     uint64_t t;
     int rc;
@@ -118,10 +122,10 @@ static double one_kick(struct kicker *k)
     if (probe_vm_set(&k->p, probe_spin, 3, (struct probe_regs){0}) ||
         (k->irq_fd >= 0 && reset_apic(&k->p)))
         return -1;
-    atomic_store(&k->waiting, true);
+    atomic_store(&k->waiting, nr);
     atomic_store(&k->ready, true);
     rc = ioctl(k->p.fd, KVM_RUN, 0);
-    atomic_store(&k->waiting, false);
+    atomic_store(&k->waiting, 0);
     if (k->irq_fd < 0 ? rc == 0 || errno != EINTR
                       : rc < 0 || k->p.run->exit_reason != KVM_EXIT_IO ||
                             k->p.run->io.port != DOORBELL_TRAP)
@@ -145,12 +149,13 @@ static json_t *measure(struct kicker *k)
         json_decref(a);
         return NULL;
     }
-    for (unsigned int i = 0; i < k->runs; i++) {
-        double ns = one_kick(k);
+    for (unsigned int nr = 1; nr <= k->runs && ok; nr++) {
+        double ns = one_kick(k, nr);
 
-        ok = ok && ns >= 0;
+        ok = ns >= 0;
         json_array_append_new(a, json_real(ns));
     }
+    atomic_store(&k->over, true);
     pthread_join(t, NULL);
     if (ok)
         return json_pack("{s:s, s:o}", "unit", "ns", "samples", a);
