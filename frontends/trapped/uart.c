@@ -3,6 +3,8 @@
  * Console over a trapped 16550A at 0x3f8, if the command line has
  * trapped_uart=1. An access is an exit: a FIFO's worth goes out for one look
  * at LSR, and nothing is read before an interrupt says that there is cause.
+ * LSR is looked at behind the bytes: writes to THR may wait in the kernel (as
+ * posted writes do on a bus) until the device is read.
  */
 #include "frontends/include/console.h"
 #include "frontends/trapped/trapped.h"
@@ -114,8 +116,9 @@ static int uart_write(struct console *con, const char *s, size_t len)
     while (done < len && tx_has_room(u)) {
         n = (unsigned int)MIN(len - done, u->tx_room);
         outsb(BASE + UART_TX, s + done, n);
-        u->tx_room -= n;
         done += n;
+        u->tx_room = 0;
+        tx_has_room(u);
     }
     return (int)done;
 }
@@ -208,6 +211,7 @@ static void uart_probe(void)
         return;
     }
     set_ier(&u, UART_IER_RDI | UART_IER_RLSI);
+    u.tx_room = FIFO_SIZE;
     console_register(&u.con);
 }
 

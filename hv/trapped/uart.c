@@ -483,6 +483,9 @@ static int uart_create(struct trapped_dev *dev, struct kxen_trapped *desc,
     if (rc)
         goto out_close;
     dev->priv = u;
+    /* Bytes for THR may wait for the guest's next exit, its look at LSR. */
+    if (dev->env->coalesce_pio)
+        dev->env->coalesce_pio(dev->env->opaque, (uint16_t)desc->base, 1, true);
     return 0;
 
 out_close:
