@@ -245,6 +245,8 @@ void console_register(struct console *con)
 /* ---- the drivers, whole ---------------------------------------------------
  */
 
+/* parse_u64 is also the name of a function in backends/. */
+#include "frontends/parse.c"
 #include "frontends/blkdev.c"
 
 #include "frontends/trapped/ata.c"
