@@ -17,6 +17,7 @@
 #include "hv/inflight.h"
 #include "hv/log.h"
 #include "hv/memory.h"
+#include "hv/privcmd.h"
 #include "hv/pv/pv.h"
 #include "hv/trapped/trapped.h"
 #include "hv/vcpu.h"
@@ -69,7 +70,13 @@ struct domain *domain_get(struct hv *hv, domid_t domid)
 
 struct domain *domain_get_for(const struct caller *c, domid_t domid)
 {
-    return domain_get(c->d->hv, domid == DOMID_SELF ? c->d->domid : domid);
+    int only = c->conn ? privcmd_only_domid(c->conn) : -1;
+
+    if (domid == DOMID_SELF)
+        domid = c->d->domid;
+    if (only >= 0 && domid != only && domid != c->d->domid)
+        return NULL;
+    return domain_get(c->d->hv, domid);
 }
 
 static void domain_free(struct domain *d)

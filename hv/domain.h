@@ -104,7 +104,10 @@ bool domain_owns_frame(struct domain *d, uint64_t gfn);
 struct domain *domain_get(struct hv *hv, domid_t domid);
 void domain_put(struct domain *d);
 
-/* A hypercall's domid argument: DOMID_SELF is the caller.  As domain_get. */
+/*
+ * A hypercall's domid argument: DOMID_SELF is the caller.  As domain_get; NULL
+ * also for a domain that the caller's connection is not to reach.
+ */
 struct caller;
 struct domain *domain_get_for(const struct caller *c, domid_t domid);
 

@@ -140,7 +140,7 @@ static int16_t map_grant_ref(struct caller *c, struct gnttab_map_grant_ref *op)
 
     if (!(op->flags & MAP_KINDS))
         return GNTST_bad_gntref;
-    rd = domain_get(c->d->hv, op->dom);
+    rd = op->dom == DOMID_SELF ? NULL : domain_get_for(c, op->dom);
     if (!rd)
         return GNTST_bad_domain;
     status = GNTST_no_space;

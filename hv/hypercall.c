@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "hv/domain.h"
 #include "hv/log.h"
+#include "hv/vcpu.h"
 
 #define HC(nr, f)                                                              \
     [__HYPERVISOR_##nr] = {                                                    \
@@ -100,6 +101,8 @@ long do_multicall(struct caller *c, const uint64_t args[6])
         guest_addr_t at = guest_addr_index(list, i, sizeof(e));
         uint64_t a[6] = {0};
 
+        if (c->v && vcpu_preempt(c->v))
+            return -EINTR;
         if (copy_from_guest(c, &e, at, sizeof(e)))
             return -EFAULT;
         for (int k = 0; k < 6; k++)

@@ -238,6 +238,8 @@ static long memory_populate(struct caller *c, struct xen_memory_reservation *r)
     for (; i < r->nr_extents; i++) {
         uint64_t pfn, mfn;
 
+        if (c->v && vcpu_preempt(c->v))
+            break;
         if (list.addr &&
             copy_from_guest(c, &pfn, guest_addr_index(list, i, 8), sizeof(pfn)))
             break;
@@ -286,7 +288,8 @@ static long memory_decrease(struct caller *c, struct xen_memory_reservation *r)
     for (; i < r->nr_extents; i++) {
         uint64_t gfn;
 
-        if (copy_from_guest(c, &gfn, guest_addr_index(list, i, 8), 8) ||
+        if ((c->v && vcpu_preempt(c->v)) ||
+            copy_from_guest(c, &gfn, guest_addr_index(list, i, 8), 8) ||
             gfn >= d->max_pages ||
             !release_extent(d, gfn, 1ull << r->extent_order))
             break;

@@ -55,6 +55,11 @@ struct maptrack_owner *privcmd_grant_owner(struct privcmd_conn *conn)
     return &conn->grants;
 }
 
+int privcmd_only_domid(const struct privcmd_conn *conn)
+{
+    return conn->only_domid;
+}
+
 int privcmd_copy(struct privcmd_conn *conn, void *buf, uint64_t addr,
                  size_t len, bool to_arena)
 {
@@ -98,6 +103,14 @@ static void op_arena(struct request *rq)
     rq->conn->arena_base = rq->q.args[0];
 }
 
+/* Events and grants towards the one domain; domain_get_for() sees to that. */
+static bool restricted_may(const struct privcmd_req *q)
+{
+    if (q->args[0] == __HYPERVISOR_event_channel_op)
+        return q->args[1] != EVTCHNOP_bind_virq;
+    return q->args[0] == __HYPERVISOR_grant_table_op;
+}
+
 static void op_hypercall(struct request *rq)
 {
     struct caller c = {
@@ -105,10 +118,7 @@ static void op_hypercall(struct request *rq)
         .conn = rq->conn,
     };
 
-    /* Restricted connections name their domain in ways hv can check. */
-    if (rq->conn->only_domid >= 0 &&
-        rq->q.args[0] != __HYPERVISOR_event_channel_op &&
-        rq->q.args[0] != __HYPERVISOR_grant_table_op) {
+    if (rq->conn->only_domid >= 0 && !restricted_may(&rq->q)) {
         rq->r.rc = -EPERM;
         return;
     }
@@ -170,9 +180,13 @@ static void op_gnttab_seed(struct request *rq, struct domain *d)
     rq->r.rc = gnttab_seed(d, rq->q.args[0], rq->q.args[1], rq->q.args[2]);
 }
 
+/* For good: it can't be widened again. */
 static void op_restrict(struct request *rq)
 {
-    rq->conn->only_domid = rq->q.domid;
+    if (rq->conn->only_domid >= 0)
+        rq->r.rc = -EPERM;
+    else
+        rq->conn->only_domid = rq->q.domid;
 }
 
 static void op_stats(struct request *rq, struct domain *d)

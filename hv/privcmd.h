@@ -19,6 +19,9 @@ struct privcmd_server;
 struct evtchn_owner *privcmd_evtchn_owner(struct privcmd_conn *conn);
 struct maptrack_owner *privcmd_grant_owner(struct privcmd_conn *conn);
 
+/* The one domain that conn is restricted to, -1 without a restriction. */
+int privcmd_only_domid(const struct privcmd_conn *conn);
+
 /* Copies between buf and the connection's arena. 0 or -EFAULT. */
 int privcmd_copy(struct privcmd_conn *conn, void *buf, uint64_t addr,
                  size_t len, bool to_arena);

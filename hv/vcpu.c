@@ -145,6 +145,13 @@ static bool wait_runnable(struct vcpu *v)
     return go;
 }
 
+bool vcpu_preempt(struct vcpu *v)
+{
+    if (may_run(v) && !__atomic_load_n(&v->stop, __ATOMIC_RELAXED))
+        return false;
+    return !wait_runnable(v);
+}
+
 /* ---- time ---- */
 
 static uint64_t next_deadline(const struct vcpu *v)

@@ -127,6 +127,12 @@ bool sched_poll_done(struct vcpu *v);
 /* Lets the thread look at up, stop and the domain's pause count again. */
 void vcpu_wake(struct vcpu *v);
 
+/*
+ * Inside a long hypercall, now and then, without locks: waits here if v is to
+ * pause.  True if v is to end instead: give up with -EINTR.  Own thread only.
+ */
+bool vcpu_preempt(struct vcpu *v);
+
 /* Waits until the thread is out of the guest and parked. */
 void vcpu_wait_parked(struct vcpu *v);
 

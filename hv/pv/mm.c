@@ -134,8 +134,10 @@ long do_mmu_update(struct caller *c, const uint64_t args[6])
     for (; i < n && !rc; i++) {
         struct mmu_update u;
 
-        rc = copy_from_guest(c, &u, guest_addr_index(list, i, sizeof(u)),
-                             sizeof(u));
+        rc = vcpu_preempt(c->v) ? -EINTR : 0;
+        if (!rc)
+            rc = copy_from_guest(c, &u, guest_addr_index(list, i, sizeof(u)),
+                                 sizeof(u));
         if (!rc)
             rc = one_update(b, u.ptr, u.val);
     }
@@ -193,6 +195,8 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
 
     if (!t || !domain_owns_frame(d, gfn) || b->tables++ > d->max_pages)
         return -EINVAL;
+    if (vcpu_preempt(b->v))
+        return -EINTR;
     for (unsigned int i = 0; i < 512 && !rc; i++) {
         uint64_t e = __atomic_load_n(&t[i], __ATOMIC_RELAXED);
         bool ours = level == 4 && i >= MON_FIRST_SLOT &&
@@ -325,8 +329,10 @@ long do_mmuext_op(struct caller *c, const uint64_t args[6])
     for (; i < n && !rc; i++) {
         struct mmuext_op op;
 
-        rc = copy_from_guest(c, &op, guest_addr_index(list, i, sizeof(op)),
-                             sizeof(op));
+        rc = vcpu_preempt(c->v) ? -EINTR : 0;
+        if (!rc)
+            rc = copy_from_guest(c, &op, guest_addr_index(list, i, sizeof(op)),
+                                 sizeof(op));
         if (!rc)
             rc = mmuext(c->v, &op);
     }
