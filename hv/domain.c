@@ -155,6 +155,7 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
     d->pause_count = a->privileged ? 0 : 1;
     atomic_init(&d->refs, 1);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->replay_lock, NULL);
     rc = evtchn_init(d, a->max_evtchn_port);
     if (!rc)
         rc = gnttab_init(d, d->gnttab_nr,
@@ -206,6 +207,7 @@ void domain_destroy(struct domain *d)
     pthread_mutex_lock(&d->hv->lock);
     cds_list_del_rcu(&d->node);
     pthread_mutex_unlock(&d->hv->lock);
+    trapped_bus_stop(d->trapped);
     destroy_vcpus(d);
     trapped_bus_destroy(d->trapped);
     d->trapped = NULL;

@@ -85,6 +85,8 @@ struct domain {
     struct foreign_window *foreign;
     struct pv_domain *pv;        /* the monitor's side: hv/pv/pv.h */
     struct trapped_bus *trapped; /* NULL without trapped devices */
+    bool coalesced;              /* KVM queues some of their port writes */
+    pthread_mutex_t replay_lock; /* one vCPU at a time takes them out */
     struct inflight *inflight;   /* list, under lock */
 
     char console_line[256]; /* console_io's, under lock */

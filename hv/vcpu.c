@@ -19,6 +19,7 @@
 #include "hv/notify.h"
 #include "hv/pv/pv.h"
 #include "hv/trapped/trapped.h"
+#include "hv/trapped_glue.h"
 
 #define KICK_SIGNAL SIGUSR1
 #define NS_PER_S    1000000000ull
@@ -290,6 +291,7 @@ static void doorbell_or_port(struct vcpu *v)
         }
     }
     v->exits[EXIT_PIO]++;
+    v->io_pending = true;
     if (v->d->trapped && trapped_pio(v->d->trapped, r->io.port, r->io.size,
                                      write, data, r->io.count))
         return;
@@ -302,6 +304,7 @@ static void mmio(struct vcpu *v)
     struct kvm_run *r = v->run;
 
     v->exits[EXIT_MMIO]++;
+    v->io_pending = true;
     if (v->d->trapped &&
         trapped_mmio(v->d->trapped, r->mmio.phys_addr, r->mmio.len,
                      r->mmio.is_write, r->mmio.data))
@@ -341,6 +344,28 @@ static void handle_exit(struct vcpu *v)
     }
 }
 
+/*
+ * KVM ends an I/O instruction (its result, its rip) at the next KVM_RUN, even
+ * over registers set in between: before an upcall changes them it must be
+ * ended, by a run that does not enter the guest.  A string instruction may
+ * then ask for its next items.  An event that comes too late for this kicks.
+ */
+static void finish_io(struct vcpu *v)
+{
+    while (v->io_pending && v->event_cb && events_due(v) &&
+           !atomic_load(&v->vcpu_info)->evtchn_upcall_mask) {
+        int rc;
+
+        v->io_pending = false;
+        v->run->immediate_exit = 1;
+        rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+        v->run->immediate_exit = 0;
+        trapped_replay(v);
+        if (!rc)
+            handle_exit(v);
+    }
+}
+
 static void run_once(struct vcpu *v)
 {
     int rc;
@@ -350,8 +375,12 @@ static void run_once(struct vcpu *v)
         pv_flush_tlb(v);
     run_timers(v);
     vcpu_update_time(v);
-    pv_deliver_upcall(v);
+    finish_io(v);
+    if (!v->io_pending)
+        pv_deliver_upcall(v);
     rc = vcpu_enter(v);
+    v->io_pending = false;
+    trapped_replay(v);
     if (rc == -EINTR || rc == -EAGAIN) {
         v->exits[EXIT_SIGNAL]++;
     } else if (rc) {
