@@ -117,7 +117,11 @@ int chan_connect(struct backend_chan *c, struct backend_dev *dev,
     if (c->stop_fd < 0)
         return -errno;
     ret = map_ring(c, max_order);
-    return ret ? ret : bind_port(c);
+    if (!ret)
+        ret = bind_port(c);
+    /* The process before us may still be dying, with the port in its hands:
+     * when hv gives it to us, that process has run its last instruction. */
+    return ret && dev->adopting ? -EAGAIN : ret;
 }
 
 void chan_disconnect(struct backend_chan *c)

@@ -49,8 +49,8 @@ struct chan_ops {
 
 /*
  * Reads event-channel and ring-ref (or ring-page-order and ring-refN), maps
- * and binds. 0, or -Exxx with the words in the device; chan_disconnect() is
- * due either way.
+ * and binds. 0, -EAGAIN while adopting, or -Exxx with the words in the device;
+ * chan_disconnect() is due either way.
  */
 int chan_connect(struct backend_chan *c, struct backend_dev *dev,
                  unsigned int max_order);

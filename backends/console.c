@@ -29,6 +29,7 @@
 #define DEFAULT_LIMIT (1 << 20)
 #define LIMIT_TO_LOG  16 /* log file size per byte of `limit` */
 #define CLOSE_TURNS   64
+#define TELL_AFTER    25 /* failures; the first may be a dying dom0's port */
 
 struct console_domain {
     LIST_ENTRY(console_domain) link;
@@ -233,10 +234,9 @@ static int open_stream(struct console_domain *d)
 
 static void connect_failed(struct console_domain *d, const char *what, int err)
 {
-    if (!d->told)
+    if (++d->failures == TELL_AFTER)
         backends_log(d->hub->b, "d%u console: cannot %s: %s", d->domid, what,
                      strerror(-err));
-    d->told = true;
 }
 
 /* Port and page are known. 0; -EAGAIN: once more later. */

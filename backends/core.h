@@ -25,7 +25,8 @@ struct xb_dev {
     bool dirty;           /* look at it again */
     bool watching;        /* the frontend's state is watched */
     uint64_t retry_at;    /* ns; 0: no retry pending */
-    uint64_t retry_until; /* ns; when retrying has been enough */
+    uint64_t retry_since; /* ns; when the retrying began */
+    bool told;            /* about that */
     char error[256];      /* of backend_error() */
     /* Written by the device's thread, once, before failing is set. */
     char failure[256];

@@ -19,6 +19,7 @@
 
 #define BE_ROOT        "/local/domain/0/backend"
 #define RETRY_NS       2000000ull     /* between calls that said -EAGAIN */
+#define RETRY_TELL_NS  500000000ull   /* until it is worth a line */
 #define RETRY_LIMIT_NS 20000000000ull /* until it is an error */
 #define EVENTS_A_TURN  256
 #define MAX_STEPS      8 /* actions on one device in one look */
@@ -238,22 +239,30 @@ static void dev_fatal(struct xb_dev *xd, const char *doing, int err,
     xd->view.failed = true;
 }
 
-/* True while -EAGAIN means to come back; then it becomes an error. */
+/*
+ * True while -EAGAIN means to come back; then it becomes an error.  What is
+ * waited for is mostly the last breath of an earlier process, and not worth
+ * a word.
+ */
 static bool dev_retry(struct xb_dev *xd, int err)
 {
     uint64_t now = backend_now_ns();
 
     if (err != -EAGAIN) {
-        xd->retry_until = 0;
+        xd->retry_since = 0;
         return false;
     }
-    if (!xd->retry_until) {
-        xd->retry_until = now + RETRY_LIMIT_NS;
+    if (!xd->retry_since) {
+        xd->retry_since = now;
+        xd->told = false;
+    }
+    if (now - xd->retry_since >= RETRY_LIMIT_NS)
+        return false;
+    if (!xd->told && now - xd->retry_since >= RETRY_TELL_NS) {
         backend_log(&xd->dev, "waiting: %s",
                     xd->error[0] ? xd->error : "not ready yet");
+        xd->told = true;
     }
-    if (now >= xd->retry_until)
-        return false;
     xd->retry_at = now + RETRY_NS;
     return true;
 }
@@ -291,6 +300,7 @@ static bool act_connect(struct xb_dev *xd)
     int ret;
 
     xd->error[0] = '\0';
+    xd->dev.adopting = false;
     atomic_store(&xd->failing, false);
     xd->view.connected = true;
     ret = xd->dev.ops->connect(&xd->dev);
@@ -314,6 +324,7 @@ static bool act_adopt(struct xb_dev *xd)
     if (xd->dev.ops->adopt)
         ret = xd->dev.ops->adopt(&xd->dev);
     if (!ret) {
+        xd->dev.adopting = false;
         backend_log(&xd->dev, "taken over from an earlier process");
         return true;
     }
