@@ -36,7 +36,7 @@ struct console_domain {
     struct console_hub *hub;
     domid_t domid;
     bool watched, seen;            /* seen: by the scan under way */
-    bool told;                     /* that it cannot be connected */
+    unsigned int failures; /* to connect; more than a few are told, once */
     struct console_stream *stream; /* NULL: not connected (yet) */
     /* While connected: */
     struct hub_item event; /* the port's eventfd */
