@@ -133,7 +133,25 @@ static long close_port(xenevtchn_handle *h, evtchn_port_t port)
     return evtchn_op(h, EVTCHNOP_close, &op, sizeof(op));
 }
 
-/* Puts a port that hv has just bound under the handle's descriptor. */
+/* Takes port out of the list; NULL if it is not there. */
+static struct port *take_out(xenevtchn_handle *h, evtchn_port_t port)
+{
+    struct port **at, *p;
+
+    pthread_mutex_lock(&h->lock);
+    at = find(h, port);
+    p = *at;
+    if (p)
+        *at = p->next;
+    pthread_mutex_unlock(&h->lock);
+    return p;
+}
+
+/*
+ * Puts a port that hv has just bound under the handle's descriptor.  It is in
+ * the list before it is armed: its first event may come at once, to a thread
+ * in xenevtchn_pending().
+ */
 static int adopt(xenevtchn_handle *h, evtchn_port_t port)
 {
     struct privcmd_req q = {.op = PRIVCMD_PORT_FD, .args = {port}};
@@ -145,10 +163,6 @@ static int adopt(xenevtchn_handle *h, evtchn_port_t port)
         p->port = port;
         rc = conn_call(h->c, &q, -1, &r, &p->fd);
     }
-    if (!rc && arm(h, p, EPOLL_CTL_ADD) < 0) {
-        rc = -errno;
-        close(p->fd);
-    }
     if (rc) {
         free(p);
         close_port(h, port);
@@ -157,8 +171,13 @@ static int adopt(xenevtchn_handle *h, evtchn_port_t port)
     pthread_mutex_lock(&h->lock);
     p->next = h->ports;
     h->ports = p;
+    rc = arm(h, p, EPOLL_CTL_ADD) < 0 ? -errno : 0;
     pthread_mutex_unlock(&h->lock);
-    return port;
+    if (!rc)
+        return port;
+    port_free(take_out(h, port));
+    close_port(h, port);
+    return fail(rc);
 }
 
 /* Raises it in the guest's memory, if hv allows that for this port. */
@@ -240,15 +259,9 @@ xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *h,
 
 int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port)
 {
-    struct port **at, *p;
+    struct port *p = take_out(h, port);
     long rc;
 
-    pthread_mutex_lock(&h->lock);
-    at = find(h, port);
-    p = *at;
-    if (p)
-        *at = p->next;
-    pthread_mutex_unlock(&h->lock);
     if (!p)
         return fail(-EINVAL);
     rc = close_port(h, port);
