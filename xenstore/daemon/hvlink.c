@@ -2,6 +2,7 @@
 #include "xenstore/daemon/hvlink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,7 +22,7 @@
 #include "xenstore/core/domain.h"
 #include "xenstore/core/ring.h"
 
-#define RETRY_SECONDS 1
+#define CHECK_SECONDS 1    /* looking for an hv, or whether it lives */
 #define MAX_DOMAINS   4096 /* looked at after one VIRQ_DOM_EXC */
 
 /* The handles of one connection to hv; rings keep them until they are gone. */
@@ -50,7 +51,7 @@ struct shvlink {
     struct session *session; /* NULL while there is no hv */
     struct ring_conn *rings;
     struct stask events; /* the event channel descriptor */
-    struct stask retry;  /* looks for an hv from time to time */
+    struct stask check;  /* looks from time to time for an hv, or at it */
     int timer;
     bool said_absent;
 };
@@ -98,6 +99,9 @@ static struct session *session_open(void)
     if (!se)
         return NULL;
     se->xce = xenevtchn_open(NULL, 0);
+    /* A wakeup may be for nothing; the whole worker must not wait then. */
+    if (se->xce)
+        fcntl(xenevtchn_fd(se->xce), F_SETFL, O_NONBLOCK);
     if (!se->xce)
         goto fail;
     se->xgt = xengnttab_open(NULL, 0);
@@ -123,12 +127,15 @@ fail:
     return NULL;
 }
 
-static void set_timer(struct shvlink *l, bool on)
+static int start_timer(struct shvlink *l)
 {
-    struct itimerspec its = {.it_interval.tv_sec = on ? RETRY_SECONDS : 0,
-                             .it_value.tv_sec = on ? RETRY_SECONDS : 0};
+    struct itimerspec its = {.it_interval.tv_sec = CHECK_SECONDS,
+                             .it_value.tv_sec = CHECK_SECONDS};
 
-    timerfd_settime(l->timer, 0, &its, NULL);
+    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->timer < 0 || timerfd_settime(l->timer, 0, &its, NULL))
+        return -errno;
+    return stask_watch_fd(&l->check, l->timer, EPOLLIN);
 }
 
 /* Takes up a session with hv, if there is one.  Admin is held. */
@@ -149,7 +156,6 @@ static int link_up(struct shvlink *l)
                       "domains can be introduced once it is there",
                       kxen_run_dir(), strerror(-rc));
         l->said_absent = true;
-        set_timer(l, true);
         return rc;
     }
     if (se->virq < 0)
@@ -161,7 +167,6 @@ static int link_up(struct shvlink *l)
     l->session = se;
     pthread_mutex_unlock(&l->lock);
     l->said_absent = false;
-    set_timer(l, false);
     store_log(s, "connected to the hypervisor at %s", kxen_run_dir());
     return stask_watch_fd(&l->events, xenevtchn_fd(se->xce), EPOLLIN);
 }
@@ -186,7 +191,6 @@ static void link_down(struct shvlink *l)
             while (n)
                 sdom_release(s, ids[--n], "its hypervisor is gone");
         session_put(l, se);
-        set_timer(l, true);
     }
     pthread_mutex_unlock(&s->admin);
 }
@@ -260,15 +264,33 @@ static bool events_turn(struct stask *t, uint32_t events)
     return false;
 }
 
-static bool retry_turn(struct stask *t, uint32_t events)
+/* Handles do not tell when hv dies; a call does. */
+static bool hv_alive(struct shvlink *l)
 {
-    struct shvlink *l = container(t, struct shvlink, retry);
+    struct session *se = session_get(l);
+    struct xen_domctl_getdomaininfo info;
+    int rc;
+
+    if (!se)
+        return false;
+    rc = kxctrl_domain_getinfo(se->ctrl, 0, &info);
+    session_put(l, se);
+    return rc != -ECONNRESET && rc != -EPIPE && rc != -ENOTCONN;
+}
+
+static bool check_turn(struct stask *t, uint32_t events)
+{
+    struct shvlink *l = container(t, struct shvlink, check);
     struct store *s = l->worker->store;
     uint64_t n;
 
     (void)events;
     if (read(l->timer, &n, sizeof(n)) < 0)
         return false;
+    if (l->session && !hv_alive(l)) {
+        link_down(l);
+        return false;
+    }
     pthread_mutex_lock(&s->admin);
     link_up(l);
     pthread_mutex_unlock(&s->admin);
@@ -458,10 +480,9 @@ int shvlink_open(struct sworker *worker, struct shvlink **out)
     pthread_mutex_init(&l->lock, NULL);
     l->events.worker = worker;
     l->events.turn = events_turn;
-    l->retry.worker = worker;
-    l->retry.turn = retry_turn;
-    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    rc = l->timer < 0 ? -errno : stask_watch_fd(&l->retry, l->timer, EPOLLIN);
+    l->check.worker = worker;
+    l->check.turn = check_turn;
+    rc = start_timer(l);
     if (rc) {
         free(l);
         return rc;
