@@ -25,7 +25,7 @@ struct build {
     struct builder_input in;
     struct builder_layout layout;
     struct builder_ids ids;
-    xen_pfn_t *gfns;
+    const xen_pfn_t *gfns;
     void *mem;
     uint64_t mem_frames;
 };
@@ -90,7 +90,6 @@ static void cleanup(struct build *b)
 {
     if (b->mem)
         munmap(b->mem, b->mem_frames << PAGE_SHIFT);
-    free(b->gfns);
     free(b->cmdline);
     image_free(&b->ramdisk);
     image_free(&b->kernel);
@@ -215,11 +214,8 @@ static int start_vcpu0(struct build *b)
 
 static int build_in_hv(struct build *b)
 {
-    uint64_t nr;
-    int rc = builder_populate(b->k, b->domid, b->cfg, &b->gfns, &nr, b->err);
+    int rc = map_memory(b);
 
-    if (!rc)
-        rc = map_memory(b);
     if (!rc)
         rc = find_shared_info(b);
     if (!rc)
@@ -237,10 +233,11 @@ static int build_in_hv(struct build *b)
 }
 
 int builder_build(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
-                  const char *extra_cmdline, struct builder_result *out,
-                  struct image_error *err)
+                  const xen_pfn_t *gfns, const char *extra_cmdline,
+                  struct builder_result *out, struct image_error *err)
 {
-    struct build b = {.k = k, .domid = domid, .cfg = cfg, .err = err};
+    struct build b = {
+        .k = k, .domid = domid, .cfg = cfg, .gfns = gfns, .err = err};
     int rc = prepare(&b, extra_cmdline);
 
     if (!rc)

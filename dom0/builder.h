@@ -99,16 +99,16 @@ int builder_populate(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
                      xen_pfn_t **gfns, uint64_t *nr, struct image_error *err);
 
 /*
- * Builds cfg's kernel into domain domid, fresh from kxctrl_domain_create():
- * populates it, loads everything, seeds grants 0 and 1, opens the store and
+ * Builds cfg's kernel into domain domid, fresh from builder_populate(), which
+ * gave gfns: loads everything, seeds grants 0 and 1, opens the store and
  * console ports towards domain 0 and sets vCPU 0 online.  The domain stays
  * paused.  extra_cmdline (may be NULL) is appended to the configuration's
  * command line with a space.  0, or -Exxx with *err filled; the caller then
  * destroys the domain.
  */
 int builder_build(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
-                  const char *extra_cmdline, struct builder_result *out,
-                  struct image_error *err);
+                  const xen_pfn_t *gfns, const char *extra_cmdline,
+                  struct builder_result *out, struct image_error *err);
 
 /*
  * Whether the kernel and ramdisk can be read and are fit to boot in the

@@ -106,19 +106,28 @@ static int build(struct dom *dom, struct builder_result *built, struct why *why)
 {
     struct image_error err = {{0}};
     char extra[CMDLINE_EXTRA];
+    xen_pfn_t *gfns;
+    uint64_t nr;
     int rc;
 
     rc = dom_record(dom);
     if (rc)
         return why_set(why, rc, "is the run directory's disk full?",
                        "cannot write the domain's record: %s", strerror(-rc));
-    rc = trapped_add_all(dom, extra, sizeof(extra), why);
-    if (rc)
-        return rc;
-    rc = builder_build(dom->d0->hv, dom->domid, dom->cfg,
-                       extra[0] ? extra : NULL, built, &err);
+    rc = builder_populate(dom->d0->hv, dom->domid, dom->cfg, &gfns, &nr, &err);
     if (rc)
         return why_set(why, rc, NULL, "%s", err.text);
+    /* Their addresses depend on the memory, the command line on them. */
+    rc = trapped_add_all(dom, extra, sizeof(extra), why);
+    if (!rc) {
+        rc = builder_build(dom->d0->hv, dom->domid, dom->cfg, gfns,
+                           extra[0] ? extra : NULL, built, &err);
+        if (rc)
+            why_set(why, rc, NULL, "%s", err.text);
+    }
+    free(gfns);
+    if (rc)
+        return rc;
     dom->store_frame = built->store_frame;
     dom->store_port = built->store_port;
     return 0;
