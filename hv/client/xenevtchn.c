@@ -5,6 +5,7 @@
  * an epoll of them.  Source: xenevtchn.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -284,15 +285,25 @@ static int clear(xenevtchn_handle *h, evtchn_port_t port)
     return rc;
 }
 
-/* Waits, as the device does, for a port; it is masked until unmasked. */
+/*
+ * Waits, as the device does, for a port; it is masked until unmasked.  Like
+ * the device, it does not wait if xenevtchn_fd() was made O_NONBLOCK: whoever
+ * was woken for a port that turns out to be masked must not be stuck here.
+ */
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
 {
+    bool wait = !(fcntl(h->epoll, F_GETFL) & O_NONBLOCK);
+
     for (;;) {
         struct epoll_event e;
-        int n = epoll_wait(h->epoll, &e, 1, -1);
+        int n = epoll_wait(h->epoll, &e, 1, wait ? -1 : 0);
 
         if (n < 0)
             return -1;
+        if (!n && !wait) {
+            errno = EAGAIN;
+            return -1;
+        }
         if (n && !clear(h, e.data.u32))
             return e.data.u32;
         if (n)
