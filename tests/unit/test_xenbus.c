@@ -159,7 +159,7 @@ static void blk_up(struct blk_front *f, const char *id, unsigned int page,
                    unsigned int order, int port)
 {
     unsigned int i;
-    char node[16];
+    char node[24];
 
     fx_front("vbd", id, f->fe);
     fx_back("vbd", id, f->be);
