@@ -50,8 +50,12 @@ pieces = [
 stay = []
 for piece in pieces:
     s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect(sys.argv[1])
+    except OSError:  # hv's keeps messages apart
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.connect(sys.argv[1])
     s.settimeout(2)
-    s.connect(sys.argv[1])
     try:
         s.sendall(piece)
     except OSError:

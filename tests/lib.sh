@@ -68,8 +68,10 @@ wait_for() {
 socket_answers() {
     python3 - "$1" 2>/dev/null <<'END'
 import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
+try:
+    socket.socket(socket.AF_UNIX).connect(sys.argv[1])
+except OSError:  # hv's keeps messages apart
+    socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect(sys.argv[1])
 END
 }
 
