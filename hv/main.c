@@ -34,6 +34,7 @@ static const char usage[] =
     "  --check         say what this machine's KVM can do, and what it means\n"
     "  --bench-floors  time a bare KVM exit and a bare ioeventfd, as JSON\n"
     "  --runs N        samples of --bench-floors [31]\n"
+    "  --quick         few samples: --runs 7\n"
     "  --json          --check as JSON\n"
     "  --die-with-parent  end when the process that started it ends\n"
     "\n"
@@ -53,6 +54,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"json", no_argument, NULL, 'j'},
         {"bench-floors", no_argument, NULL, 'b'},
         {"runs", required_argument, NULL, 'n'},
+        {"quick", no_argument, NULL, 'q'},
         {"die-with-parent", no_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -75,6 +77,9 @@ static int parse(int argc, char **argv, struct options *o)
             break;
         case 'n':
             o->runs = strtoul(optarg, NULL, 10);
+            break;
+        case 'q':
+            o->runs = 7;
             break;
         case 'd':
             o->die_with_parent = true;
