@@ -22,23 +22,28 @@ static uint64_t offered(struct blkfront *f, const char *node, uint64_t dflt)
 
 /* ---- negotiate ----------------------------------------------------------- */
 
+/* The least of what we can, what the backend offers and what is asked for. */
+static uint32_t settle(struct blkfront *f, const char *node, const char *option,
+                       uint32_t can)
+{
+    uint64_t offer = offered(f, node, 0);
+    uint64_t wish = cmdline_u64(cmdline(), option, can);
+
+    return (uint32_t)MIN(MIN(offer, wish), can);
+}
+
 static int negotiate(struct blkfront *f)
 {
-    const char *cl = cmdline();
-    uint64_t segs;
     int rc = xenbus_wait_backend(&f->xenbus, ALIVE, WAIT_NS);
 
     if (rc < 0)
         return xenbus_error(&f->xenbus, rc, "the backend does not get ready");
-    f->order = (unsigned int)MIN(
-        MIN(offered(f, "max-ring-page-order", 0), BLKFRONT_MAX_ORDER),
-        cmdline_u64(cl, "blk.order", BLKFRONT_MAX_ORDER));
-    f->persistent = offered(f, "feature-persistent", 0) == 1 &&
-                    cmdline_u64(cl, "blk.persistent", 1);
-    segs = MIN(
-        MIN(offered(f, "feature-max-indirect-segments", 0), BLKFRONT_MAX_SEGS),
-        cmdline_u64(cl, "blk.segs", BLKFRONT_MAX_SEGS));
-    f->max_segs = (uint32_t)MAX(segs, BLKIF_MAX_SEGMENTS_PER_REQUEST);
+    f->order =
+        settle(f, "max-ring-page-order", "blk.order", BLKFRONT_MAX_ORDER);
+    f->max_segs = settle(f, "feature-max-indirect-segments", "blk.segs",
+                         BLKFRONT_MAX_SEGS);
+    f->max_segs = MAX(f->max_segs, BLKIF_MAX_SEGMENTS_PER_REQUEST);
+    f->persistent = settle(f, "feature-persistent", "blk.persistent", 1);
     if (!f->persistent)
         return 0;
     f->ref_of_pfn = heap_alloc(start_info()->nr_pages * sizeof(grant_ref_t));

@@ -51,6 +51,7 @@ char *strchr(const char *s, int c);
 #define ETIMEDOUT  110
 #endif
 
+/* MIN and MAX evaluate the lesser or greater twice: no side effects. */
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)     ((a) < (b) ? (a) : (b))
 #define MAX(a, b)     ((a) > (b) ? (a) : (b))

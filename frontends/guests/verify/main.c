@@ -148,7 +148,8 @@ static bool next_piece(struct job *j, struct slot *s, uint32_t limit)
         if (st->at == st->end)
             continue;
         s->req.sector = st->at;
-        s->req.count = (uint32_t)MIN(piece_size(j, limit), st->end - st->at);
+        s->req.count = piece_size(j, limit);
+        s->req.count = (uint32_t)MIN(s->req.count, st->end - st->at);
         /* A buffer may begin anywhere in a page, if that adds no segment. */
         if (s->req.count > limit - PER_PAGE)
             shift = 0;
