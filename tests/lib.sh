@@ -180,8 +180,9 @@ make_image() {
 create() {
     local cfg
     cfg=$(write_cfg "$@")
-    kxl create "$cfg" || fail "kxl create $cfg ended with status $?"
-    domid=$(kxl domid "$1") || fail "kxl domid $1 ended with status $?"
+    domid=$(kxl create --json "$cfg") ||
+        fail "kxl create $cfg ended with status $?"
+    domid=$(sed -n 's/.*"domid": *\([0-9]*\).*/\1/p' <<<"$domid")
 }
 
 console_file() {

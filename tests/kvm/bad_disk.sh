@@ -12,7 +12,7 @@ refused() { # NAME TARGET REGEX
     not_listed "$1" || fail "$1 is listed"
 }
 
-refused missing "$KXEN_TEST_TMP/no.img" 'no.img.*[Nn]o such file'
+refused missing "$KXEN_TEST_TMP/no.img" 'no.img.*(does not exist|[Nn]o such file)'
 image=$(make_image used.img 4)
 create owner shell "disk = [ \"$image,raw,xvda,w\" ]"
 refused second "$image" 'used.img.*in use'

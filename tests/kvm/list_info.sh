@@ -12,7 +12,7 @@ create two shell
 two=$domid
 [ "$one" != "$two" ] || fail "two domains have one id"
 kxl list
-kxl list | grep -qE "^one +$one +40 +2 " || fail "list is wrong about one"
+kxl list | grep -qE "^one +$one +40 +1 " || fail "list is wrong about one"
 kxl list | grep -qE "^two +$two +32 +1 " || fail "list is wrong about two"
 [ "$(kxl domname "$two")" = two ] || fail "domname is wrong"
 expect 0 'xen' kxl info
