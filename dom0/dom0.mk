@@ -5,4 +5,4 @@
 DOM0_OBJS := $(call objs,$(filter-out dom0/main.c,$(wildcard dom0/*.c)))
 $(eval $(call archive,dom0,$(DOM0_OBJS)))
 $(eval $(call program,dom0,$(call objs,dom0/main.c) $(backends_OBJS),\
-	dom0 kxen xenstore,-ljansson -luring -lz -ldl))
+	dom0 kxen xenstore,-ljansson -luring -lz -llzma -lzstd -llz4 -ldl))

@@ -26,16 +26,15 @@ static const struct {
     const char *magic;
     size_t magic_len;
     const char *name;
-    int (*unpack)(const struct image_unpack_in *in, struct image_bytes *out,
-                  char *why, size_t why_size);
+    image_unpack_fn *unpack;
 } packings[] = {
     {"\x1f\x8b", 2, "gzip", image_unpack_gzip},
     {"\xfd"
      "7zXZ",
-     6, "xz", NULL},
-    {"\x5d\0\0", 3, "lzma", NULL},
-    {"\x28\xb5\x2f\xfd", 4, "zstd", NULL},
-    {"\x02\x21\x4c\x18", 4, "lz4", NULL},
+     6, "xz", image_unpack_xz},
+    {"\x5d\0\0", 3, "lzma", image_unpack_lzma},
+    {"\x28\xb5\x2f\xfd", 4, "zstd", image_unpack_zstd},
+    {"\x02\x21\x4c\x18", 4, "lz4", image_unpack_lz4},
     {"BZh", 3, "bzip2", NULL},
     {"\x89LZO", 4, "lzo", NULL},
 };
@@ -164,8 +163,8 @@ static int unpack_with(struct image *img, size_t packing, size_t max,
 
     if (!packings[packing].unpack) {
         snprintf(text, sizeof(text),
-                 "it is packed with %s, and only gzip is unpacked here; give "
-                 "the unpacked kernel (vmlinux) or pack it with gzip",
+                 "it is packed with %s, which is not unpacked here; give the "
+                 "unpacked kernel (vmlinux) or pack it with gzip, xz or zstd",
                  packings[packing].name);
         return damaged(img, err, -EOPNOTSUPP, text);
     }

@@ -37,6 +37,14 @@ int image_unpack_failed(int rc, char *why, size_t why_size, size_t max)
     return rc;
 }
 
+int image_unpack_truncated(char *why, size_t why_size)
+{
+    snprintf(why, why_size,
+             "the file ends in the middle of the data; it is truncated, "
+             "copy it again");
+    return -EINVAL;
+}
+
 /* One round of inflate into fresh room: 1 to go on, 0 at the end. */
 static int inflate_some(z_stream *z, struct image_bytes *out, size_t max,
                         char *why, size_t why_size)
@@ -58,12 +66,8 @@ static int inflate_some(z_stream *z, struct image_bytes *out, size_t max,
         return 1;
     if (rc == Z_MEM_ERROR)
         return image_unpack_failed(-ENOMEM, why, why_size, max);
-    if (rc == Z_BUF_ERROR && !z->avail_in) {
-        snprintf(why, why_size,
-                 "the file ends in the middle of the data; it is truncated, "
-                 "copy it again");
-        return -EINVAL;
-    }
+    if (rc == Z_BUF_ERROR && !z->avail_in)
+        return image_unpack_truncated(why, why_size);
     return image_unpack_failed(-EINVAL, why, why_size, max);
 }
 

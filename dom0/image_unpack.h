@@ -27,9 +27,15 @@ int image_bytes_grow(struct image_bytes *bytes, size_t max);
  * behind the packed stream is ignored.  0, or with the reason in why: -EINVAL
  * (damaged, truncated), -EFBIG, -ENOMEM, -EOPNOTSUPP.
  */
-int image_unpack_gzip(const struct image_unpack_in *in, struct image_bytes *out,
-                      char *why, size_t why_size);
+typedef int image_unpack_fn(const struct image_unpack_in *in,
+                            struct image_bytes *out, char *why,
+                            size_t why_size);
+image_unpack_fn image_unpack_gzip, image_unpack_xz, image_unpack_lzma,
+    image_unpack_zstd, image_unpack_lz4;
+
 /* The text of those errors, said in one way; returns rc. */
 int image_unpack_failed(int rc, char *why, size_t why_size, size_t max);
+/* The data ends too early: says so; -EINVAL. */
+int image_unpack_truncated(char *why, size_t why_size);
 
 #endif

@@ -11,7 +11,8 @@ TESTS_NAMES  := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 TESTS_BINS   := $(addprefix $(B)/tests/unit/,$(TESTS_NAMES))
 TESTS_HELPER := $(call objs,$(filter-out tests/unit/test_%,\
 	$(wildcard tests/unit/*.c)))
-TESTS_LIBS   := -lcmocka -ljansson -luring -lz -lm -Wl,--as-needed -lurcu-cds \
+TESTS_LIBS   := -lcmocka -ljansson -luring -lz -llzma -lzstd \
+	-llz4 -lm -Wl,--as-needed -lurcu-cds \
 	-lurcu-memb -lurcu-mb -lurcu-qsbr -lurcu-bp -ldl -lutil -lrt
 TESTS_SCALE  := $(if $(filter 1,$(SAN)),5,1)
 

@@ -7,7 +7,8 @@
 set -u
 
 build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
-       liburcu-dev zlib1g-dev libjansson-dev"
+       liburcu-dev zlib1g-dev liblzma-dev libzstd-dev liblz4-dev
+       libjansson-dev"
 test="$build libcmocka-dev python3 xenstore-utils"
 check="$test clang-format cppcheck"
 soak="$test"
