@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,9 +14,6 @@
 #include "backends/core.h"
 #include "backends/ring.h"
 #include "hv/client/kxen.h"
-
-/* Idle this long while polling, let somebody else have the CPU. */
-#define YIELD_NS 20000
 
 static int read_grefs(struct backend_chan *c, unsigned int max_order,
                       uint32_t *refs)
@@ -163,16 +159,20 @@ void chan_wait(struct backend_chan *c)
         atomic_fetch_add_explicit(&c->events_in, v, memory_order_relaxed);
 }
 
-/* Spins as the poll policy says; true if a turn found work. */
+/*
+ * Spins as the poll policy says; true if a turn found work.  Without
+ * sched_yield(): newer kernels take it for a waiver of CPU time, and a thread
+ * that yields often is not run again for long once somebody else wants to.
+ */
 static bool spin(struct backend_chan *c)
 {
     int us = atomic_load_explicit(&c->poll_us, memory_order_relaxed);
-    uint64_t start, now, yielded;
+    uint64_t start, now;
     unsigned int i;
 
     if (!us)
         return false;
-    start = yielded = now = backend_now_ns();
+    start = backend_now_ns();
     do {
         /* The clock costs more than a look at the ring. */
         for (i = 0; i < 16; i++) {
@@ -181,10 +181,6 @@ static bool spin(struct backend_chan *c)
             __builtin_ia32_pause();
         }
         now = backend_now_ns();
-        if (now - yielded > YIELD_NS) {
-            sched_yield();
-            yielded = now;
-        }
         if (atomic_load_explicit(&c->stop, memory_order_relaxed))
             return false;
         us = atomic_load_explicit(&c->poll_us, memory_order_relaxed);
