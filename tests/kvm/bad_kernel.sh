@@ -17,7 +17,7 @@ echo 'this is text' >"$KXEN_TEST_TMP/text"
 refused text "$KXEN_TEST_TMP/text" 'text.*not an? ELF'
 : >"$KXEN_TEST_TMP/empty"
 refused empty "$KXEN_TEST_TMP/empty" 'empty'
-refused nonotes "$(command -v true)" '[Nn]ote'
+refused nonotes "$(type -P true)" '[Nn]ote'
 gzip -c "$GUESTS/hello.elf" >"$KXEN_TEST_TMP/good.gz"
 head -c 2000 "$KXEN_TEST_TMP/good.gz" >"$KXEN_TEST_TMP/cut.gz"
 refused cut "$KXEN_TEST_TMP/cut.gz" 'cut.gz.*(truncated|ends|cut short)'
