@@ -8,7 +8,7 @@ SHELL_READY='^kxen> '
 # shellcheck disable=SC2034
 VERIFY_ROUND='round [0-9]+'
 VERIFY_DONE='verify: .*OK'
-VERIFY_BAD='verify: .*(FAIL|error)'
+VERIFY_BAD='verify: .*(FAIL|[, ][1-9][0-9]* error)'
 
 # The verifier's command line; words given later win.
 verify_args() {
