@@ -35,7 +35,7 @@ struct console_domain {
     LIST_ENTRY(console_domain) link;
     struct console_hub *hub;
     domid_t domid;
-    bool watched, seen;            /* seen: by the scan under way */
+    bool watched, seen;    /* seen: by the scan under way */
     unsigned int failures; /* to connect; more than a few are told, once */
     struct console_stream *stream; /* NULL: not connected (yet) */
     /* While connected: */

@@ -39,6 +39,8 @@ struct vbd_io {
     void *arg;
     unsigned int active; /* started and not finished */
     unsigned int queued; /* SQEs since the last submit */
+    /* The next op will have no company: see vbd_io.c. Set by the caller. */
+    bool alone;
     struct vbd_op *barrier;
     STAILQ_HEAD(, vbd_op) held;
 };

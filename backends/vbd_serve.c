@@ -172,6 +172,7 @@ bool vbd_server_turn(struct vbd_server *s)
 
     if (n < 0)
         tell_broken(s);
+    s->io.alone = n == 1;
     for (i = 0; i < n; i++)
         accept_request(s, vbd_ring_take(&s->ring));
     vbd_io_submit(&s->io);
