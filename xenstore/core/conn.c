@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/txn.h"
 #include "xenstore/core/watch.h"
 
@@ -45,13 +46,14 @@ void sconn_reset(struct sconn *c)
 {
     store_lock(c->store);
     watch_del_all(c);
-    store_unlock(c->store);
     while (c->txns) {
         struct txn *t = c->txns;
 
         c->txns = t->next;
         txn_destroy(c->store, t);
     }
+    journal_reset(c);
+    store_unlock(c->store);
 }
 
 void sconn_restart(struct sconn *c)
@@ -66,6 +68,8 @@ void sconn_restart(struct sconn *c)
 
 void sconn_fini(struct sconn *c)
 {
+    free(c->shadow); /* first: the end of a wire is not the journal's */
+    c->shadow = NULL;
     sconn_reset(c);
     drop_output(c);
     pthread_mutex_destroy(&c->out_lock);
@@ -121,6 +125,7 @@ static void append(struct sconn *c, struct outmsg *m)
     c->out_last = &m->next;
     c->out_bytes += m->len;
     c->out_count++;
+    journal_out(c, m->bytes, m->len);
 }
 
 void sconn_queue(struct sconn *c, struct outmsg *m)
@@ -128,6 +133,22 @@ void sconn_queue(struct sconn *c, struct outmsg *m)
     pthread_mutex_lock(&c->out_lock);
     append(c, m);
     pthread_mutex_unlock(&c->out_lock);
+}
+
+int sconn_queue_raw(struct sconn *c, const void *bytes, size_t len)
+{
+    struct outmsg *m = malloc(sizeof(*m) + len);
+    struct xsd_sockmsg hdr;
+
+    if (!m)
+        return -ENOMEM;
+    memcpy(&hdr, bytes, sizeof(hdr));
+    m->next = NULL;
+    m->len = len;
+    m->event = hdr.type == XS_WATCH_EVENT;
+    memcpy(m->bytes, bytes, len);
+    sconn_queue(c, m);
+    return 0;
 }
 
 int sconn_send(struct sconn *c, uint32_t type, uint32_t req_id, uint32_t tx_id,

@@ -29,6 +29,11 @@ struct sconn_ops {
     ssize_t (*writev)(struct sconn *c, const struct iovec *iov, int nr);
     /* Work came up (output, death): wake the owner.  From any thread. */
     void (*kick)(struct sconn *c);
+    /*
+     * Goes on where a parked connection stopped, before its first turn.
+     * store->lock held; rings only.
+     */
+    void (*adopt)(struct sconn *c, struct sconn *parked);
     /* Told once that the peer broke the protocol; may be NULL. */
     void (*protocol_error)(struct sconn *c);
     /*
@@ -58,6 +63,9 @@ struct sconn {
 
     size_t in_start, in_end; /* unread bytes of in[] */
     char in[2 * SCONN_MESSAGE_MAX];
+
+    struct sconn_shadow *shadow; /* a ring's, where there is a journal */
+    bool parked;                 /* read from the journal, without a wire */
 
     pthread_mutex_t out_lock;
     struct outmsg *out_first, **out_last;
@@ -92,6 +100,19 @@ int sconn_flush(struct sconn *c);
 
 /* Whether its output is so far behind that it should not be read. */
 bool sconn_stalled(struct sconn *c);
+
+/* A connection without a wire for domid's journal; freed by sconn_unpark(). */
+struct sconn *sconn_park(struct store *s, uint32_t domid);
+void sconn_unpark(struct sconn *c);
+
+/*
+ * Moves everything of a parked connection to c.  Of its output, the last
+ * `unsent` bytes are still to go; -ERANGE: so much is not there.
+ */
+int sconn_take_over(struct sconn *c, struct sconn *parked, uint32_t unsent);
+
+/* Queues a whole message, header and all.  -ENOMEM. */
+int sconn_queue_raw(struct sconn *c, const void *bytes, size_t len);
 
 /* Forgets what was read and what is to be sent: the client starts anew. */
 void sconn_restart(struct sconn *c);

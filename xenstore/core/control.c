@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/request.h"
 
 struct report {
@@ -167,6 +168,7 @@ static int quota_command(struct call *call, bool soft)
         return -EINVAL;
     store_lock(call->v.store);
     call->v.store->quota[q] = value;
+    journal_quota(call->v.store, NULL, q);
     store_unlock(call->v.store);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "xenstore/core/conn.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/node.h"
 #include "xenstore/core/watch.h"
 
@@ -64,7 +65,8 @@ struct sdom *sdom_get(struct store *s, uint32_t domid)
 
 void sdom_gc(struct store *s, struct sdom *d)
 {
-    if (d->introduced || d->conn || d->nodes || d->watches || d->id == 0)
+    if (d->introduced || d->conn || d->nodes || d->watches || d->features_set ||
+        d->id == 0)
         return;
     for (int q = 0; q < QUOTA_COUNT; q++)
         if (d->quota_set[q])
@@ -146,14 +148,67 @@ static int attach(struct store *s, uint32_t domid, struct sconn *conn)
     d->conn = conn;
     conn->who.target = d->target;
     conn->who.has_target = d->has_target;
+    journal_domain(s, d);
+    journal_conn(conn);
     return 0;
+}
+
+/* Remembers where its ring is and who it is. */
+static void note_domain(struct store *s, uint32_t domid, uint64_t gfn,
+                        uint32_t port)
+{
+    struct sdom *d;
+    uint8_t handle[16] = {0};
+
+    if (s->host->identify)
+        s->host->identify(s->host_ctx, domid, handle);
+    store_lock(s);
+    d = sdom_get(s, domid);
+    if (d) {
+        d->gfn = gfn;
+        d->port = port;
+        memcpy(d->handle, handle, sizeof(handle));
+    }
+    store_unlock(s);
 }
 
 static int rebind(struct store *s, struct sdom *d, uint32_t port)
 {
+    int rc;
+
     if (!s->host || !s->host->rebind)
         return -EINVAL;
-    return s->host->rebind(s->host_ctx, d->conn, port);
+    rc = s->host->rebind(s->host_ctx, d->conn, port);
+    if (rc)
+        return rc;
+    store_lock(s);
+    d->port = port;
+    journal_domain(s, d);
+    store_unlock(s);
+    return 0;
+}
+
+/* Gives a parked connection its wire. */
+static int adopt(struct store *s, struct sdom *d, uint64_t gfn, uint32_t port)
+{
+    struct sconn *conn, *parked = d->conn;
+    int rc;
+
+    if (!s->host || !s->host->introduce)
+        return -EINVAL;
+    rc = s->host->introduce(s->host_ctx, d->id, gfn, port, &conn);
+    if (rc)
+        return rc;
+    store_lock(s);
+    d->gfn = gfn;
+    d->port = port;
+    conn->ops->adopt(conn, parked);
+    d->conn = conn;
+    journal_domain(s, d);
+    sconn_unpark(parked);
+    sconn_kick(conn);
+    store_unlock(s);
+    return 0;
 }
 
 int sdom_introduce(struct store *s, uint32_t domid, uint64_t gfn, uint32_t port)
@@ -166,6 +221,8 @@ int sdom_introduce(struct store *s, uint32_t domid, uint64_t gfn, uint32_t port)
     d = sdom_find(s, domid);
     store_unlock(s);
     /* Admin is held: nobody else introduces or releases meanwhile. */
+    if (d && d->introduced && d->conn->parked)
+        return adopt(s, d, gfn, port);
     if (d && d->introduced)
         return rebind(s, d, port);
     if (!s->host || !s->host->introduce) {
@@ -175,6 +232,7 @@ int sdom_introduce(struct store *s, uint32_t domid, uint64_t gfn, uint32_t port)
     rc = s->host->introduce(s->host_ctx, domid, gfn, port, &conn);
     if (rc)
         return rc;
+    note_domain(s, domid, gfn, port);
     store_lock(s);
     rc = attach(s, domid, conn);
     if (rc) {
@@ -202,6 +260,9 @@ int sdom_release(struct store *s, uint32_t domid, const char *why)
     d->conn = NULL;
     d->introduced = false;
     d->has_target = false;
+    d->features_set = false;
+    memset(d->quota_set, 0, sizeof(d->quota_set));
+    journal_domain(s, d);
     if (conn) {
         conn->released = true;
         watch_del_all(conn);
@@ -213,7 +274,9 @@ int sdom_release(struct store *s, uint32_t domid, const char *why)
         sdom_gc(s, d);
     watch_fire_special(s, STORE_RELEASE, domid);
     /* Its owner cannot free it before we unlock. */
-    if (conn)
+    if (conn && conn->parked)
+        sconn_unpark(conn);
+    else if (conn)
         sconn_kill(conn, NULL);
     store_unlock(s);
     return 0;
@@ -228,6 +291,7 @@ int sdom_resume(struct store *s, uint32_t domid)
     d = sdom_find(s, domid);
     if (d && d->introduced) {
         d->shutdown = false;
+        journal_domain(s, d);
         rc = 0;
     }
     store_unlock(s);
@@ -247,6 +311,7 @@ int sdom_set_target(struct store *s, uint32_t domid, uint32_t target)
         d->has_target = true;
         d->conn->who.target = target;
         d->conn->who.has_target = true;
+        journal_domain(s, d);
         rc = 0;
     }
     store_unlock(s);
@@ -261,6 +326,7 @@ void sdom_was_shutdown(struct store *s, uint32_t domid)
     d = sdom_find(s, domid);
     if (d && d->introduced && !d->shutdown) {
         d->shutdown = true;
+        journal_domain(s, d);
         watch_fire_special(s, STORE_RELEASE, domid);
     }
     store_unlock(s);
@@ -282,4 +348,34 @@ unsigned int sdom_list(struct store *s, uint32_t *ids, unsigned int max)
     }
     store_unlock(s);
     return nr;
+}
+
+/* Whether the domain is the one the journal speaks of. */
+static bool same_domain(struct store *s, const struct sdom *d)
+{
+    uint8_t handle[16];
+
+    if (!s->host->identify || s->host->identify(s->host_ctx, d->id, handle))
+        return false;
+    return !memcmp(handle, d->handle, sizeof(handle));
+}
+
+void sdom_adopt_all(struct store *s)
+{
+    uint32_t ids[256];
+    unsigned int n = sdom_list(s, ids, 256);
+
+    while (n--) {
+        struct sdom *d;
+
+        store_lock(s);
+        d = sdom_find(s, ids[n]);
+        store_unlock(s);
+        if (!d->conn->parked)
+            continue;
+        if (!same_domain(s, d) || adopt(s, d, d->gfn, d->port))
+            sdom_release(s, ids[n], "it ended while the store was down");
+        else
+            store_log(s, "domain %u: its ring goes on", ids[n]);
+    }
 }

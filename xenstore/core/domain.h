@@ -41,6 +41,12 @@ int sdom_release(struct store *s, uint32_t domid, const char *why);
 int sdom_resume(struct store *s, uint32_t domid);
 int sdom_set_target(struct store *s, uint32_t domid, uint32_t target);
 
+/*
+ * Connects the rings that a journal left parked, and releases those whose
+ * domain is gone.  Called with store->admin held and store->lock not.
+ */
+void sdom_adopt_all(struct store *s);
+
 /* The machine saw the domain go down; fires @releaseDomain once. */
 void sdom_was_shutdown(struct store *s, uint32_t domid);
 

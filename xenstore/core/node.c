@@ -8,6 +8,7 @@
 #include <xenstore_lib.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/txn.h"
 #include "xenstore/core/watch.h"
 
@@ -214,6 +215,9 @@ static int op_into_txn(struct op *op)
                         op->deltas.list[i].nodes, op->deltas.list[i].bytes);
     if (rc)
         return rc;
+    for (struct pending *p = op->first; p; p = p->next)
+        if (p->removed ? !(p->flags & TXN_EXACT) : p->now != NULL)
+            journal_txn_node(op->v, p->path, p->removed ? NULL : p->now);
     t->root = op->work;
     op->work = NULL;
     tree_put(&op->v->store->tree, old);
@@ -227,6 +231,12 @@ static void op_publish(struct op *op)
 
     store_publish(s, op->work);
     op->work = NULL;
+    for (struct pending *p = op->first; p; p = p->next) {
+        if (!p->removed)
+            journal_node(s, p->path, p->now);
+        else if (!(p->flags & TXN_EXACT))
+            journal_rm(s, p->path);
+    }
     for (unsigned int i = 0; i < op->deltas.nr; i++)
         sdom_account(s, op->deltas.list[i].id, op->deltas.list[i].nodes,
                      op->deltas.list[i].bytes);
@@ -474,6 +484,39 @@ int node_set_perms(struct view *v, const char *path,
     rc = op_end(&op, set_perms_checked(&op, path, perms, nr));
     store_unlock(v->store);
     return rc;
+}
+
+int node_restore(struct store *s, struct txn *txn, const char *path,
+                 const struct store_perm *perms, unsigned int nr_perms,
+                 const void *value, size_t len)
+{
+    struct caller who = {.id = 0};
+    struct view v = {.store = s, .who = &who, .txn = txn};
+    const char *slash = strrchr(path, '/');
+    const struct tnode *n;
+    struct ndata *d;
+    struct op op;
+
+    if (!slash)
+        return -EINVAL;
+    d = ndata_create(slash + 1, strlen(slash + 1), perms, nr_perms, value, len);
+    if (!d)
+        return -ENOMEM;
+    op_begin(&op, &v);
+    n = tree_lookup(op.work, path, strlen(path));
+    return op_end(&op, op_set(&op, path, d, n ? n->data : NULL, 0));
+}
+
+int node_restore_rm(struct store *s, struct txn *txn, const char *path)
+{
+    struct caller who = {.id = 0};
+    struct view v = {.store = s, .who = &who, .txn = txn};
+    const struct tnode *n;
+    struct op op;
+
+    op_begin(&op, &v);
+    n = tree_lookup(op.work, path, strlen(path));
+    return op_end(&op, n && path[1] ? op_remove(&op, n, path) : 0);
 }
 
 struct forgetting {

@@ -15,6 +15,15 @@ struct tnode *view_root(const struct view *v);
  */
 void nodes_forget_domain(struct store *s, uint32_t domid);
 
+/*
+ * Puts or removes a node as the journal tells, in a transaction or (txn NULL)
+ * in the live tree: no checks, no events.  Removing what is not there is fine.
+ */
+int node_restore(struct store *s, struct txn *txn, const char *path,
+                 const struct store_perm *perms, unsigned int nr_perms,
+                 const void *value, size_t len);
+int node_restore_rm(struct store *s, struct txn *txn, const char *path);
+
 /* Makes root the live tree (reference taken over); store->lock held. */
 void store_publish(struct store *s, struct tnode *root);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 
 static const struct request_type types[] = {
     [XS_CONTROL] = {"CONTROL", do_control, REQ_PRIV | REQ_NOTX, 1, CALL_ARGS},
@@ -160,11 +161,15 @@ void sconn_run(struct sconn *c, const struct xsd_sockmsg *hdr, char *payload)
     int rc;
 
     call.c = c;
-    call.v = (struct view){.store = c->store, .who = &c->who};
+    call.v = (struct view){
+        .store = c->store, .who = &c->who, .conn = c->shadow ? c : NULL};
     call.hdr = hdr;
     call.data = payload;
     call.argc = 0;
     call.replied = false;
+    /* Of a ring, effect, reply and "done" are one group in the journal. */
+    if (call.v.conn)
+        store_lock(c->store);
     rc = t ? run(&call, t) : -ENOSYS;
     if (c->store->trace)
         trace(&call, t, rc);
@@ -175,4 +180,8 @@ void sconn_run(struct sconn *c, const struct xsd_sockmsg *hdr, char *payload)
     /* A client that gets no answer would wait for ever. */
     if (rc && !call.replied)
         sconn_kill(c, "out of memory for its reply");
+    if (!call.v.conn)
+        return;
+    journal_done(c, sizeof(*hdr) + hdr->len);
+    store_unlock(c->store);
 }

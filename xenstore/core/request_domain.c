@@ -7,6 +7,7 @@
 #include <xen/xen.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/request.h"
 
 #define KNOWN_FEATURES                                                         \
@@ -150,6 +151,7 @@ int do_set_feature(struct call *call)
     if (!rc) {
         d->features = value;
         d->features_set = true;
+        journal_domain(s, d);
     }
     store_unlock(s);
     return rc;
@@ -199,6 +201,7 @@ static int set_quota(struct store *s, const char *domain, int q, uint64_t value)
 
     if (!domain) {
         s->quota[q] = value;
+        journal_quota(s, NULL, q);
         return 0;
     }
     if (domid_arg(domain, &domid))
@@ -208,6 +211,7 @@ static int set_quota(struct store *s, const char *domain, int q, uint64_t value)
         return -ENOMEM;
     d->quota[q] = value;
     d->quota_set[q] = true;
+    journal_quota(s, d, q);
     return 0;
 }
 

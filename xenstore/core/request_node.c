@@ -8,6 +8,7 @@
 #include <urcu.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/request.h"
 #include "xenstore/core/txn.h"
 #include "xenstore/core/watch.h"
@@ -292,6 +293,7 @@ int do_transaction_start(struct call *call)
         return -ENOMEM;
     t->next = c->txns;
     c->txns = t;
+    journal_txn(c, t);
     snprintf(id, sizeof(id), "%u", t->id);
     return call_reply_string(call, id);
 }
@@ -312,6 +314,7 @@ int do_transaction_end(struct call *call)
     *p = t->next;
     if (commit)
         rc = txn_commit(&call->v);
+    journal_txn_end(c, t);
     txn_destroy(c->store, t);
     return rc;
 }

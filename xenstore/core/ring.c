@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "xenstore/core/journal.h"
 
 #define TURN_REQUESTS 16 /* one domain's share before others get theirs */
 
@@ -19,6 +22,20 @@ static void publish(uint32_t *index, uint32_t value)
     __atomic_store_n(index, value, __ATOMIC_RELEASE);
 }
 
+/* Notes in the journal that the ring is as new, at the page's indices. */
+static void journal_restart(struct sring *r)
+{
+    struct sconn *c = &r->conn;
+
+    if (!c->shadow)
+        return;
+    store_lock(c->store);
+    c->shadow->in_total = r->page->req_cons;
+    c->shadow->out_total = r->page->rsp_prod;
+    journal_conn(c);
+    store_unlock(c->store);
+}
+
 /* Stops serving the client; it learns the reason from the page. */
 static void ignore(struct sring *r, uint32_t error)
 {
@@ -26,6 +43,7 @@ static void ignore(struct sring *r, uint32_t error)
         return;
     r->conn.ignored = true;
     sconn_restart(&r->conn);
+    journal_restart(r);
     publish(&r->page->error, error);
     r->moved = true;
 }
@@ -57,6 +75,10 @@ static ssize_t ring_read(struct sconn *c, void *buf, size_t len)
     first = XENSTORE_RING_SIZE - at < len ? XENSTORE_RING_SIZE - at : len;
     memcpy(buf, r->page->req + at, first);
     memcpy((char *)buf + first, r->page->req, len - first);
+    /* Ours to remember before it is the domain's to overwrite. */
+    store_lock(c->store);
+    journal_in(c, buf, len);
+    store_unlock(c->store);
     publish(&r->page->req_cons, cons + len);
     r->moved = true;
     return len;
@@ -110,16 +132,34 @@ static void ring_protocol_error(struct sconn *c)
     ignore((struct sring *)c, XENSTORE_ERROR_PROTO);
 }
 
+/*
+ * The indices may be older than the journal, never newer: what was taken off
+ * the ring and what was put on it is in the journal first.
+ */
+static void ring_adopt(struct sconn *c, struct sconn *parked)
+{
+    struct sring *r = (struct sring *)c;
+    uint32_t sent = load(&r->page->rsp_prod);
+    int rc = sconn_take_over(c, parked, parked->shadow->out_total - sent);
+
+    publish(&r->page->req_cons, c->shadow->in_total);
+    c->ignored = r->page->error != XENSTORE_ERROR_NONE;
+    if (rc && !c->ignored)
+        bad_indices(r, "reply", r->page->rsp_cons, sent);
+    r->moved = true;
+}
+
 static const struct sconn_ops ring_ops = {
     .read = ring_read,
     .writev = ring_writev,
     .kick = ring_kick,
+    .adopt = ring_adopt,
     .protocol_error = ring_protocol_error,
     .exact_reads = true,
 };
 
-void sring_init(struct sring *r, struct store *s, uint32_t domid,
-                struct xenstore_domain_interface *page, uint32_t features)
+int sring_init(struct sring *r, struct store *s, uint32_t domid,
+               struct xenstore_domain_interface *page, uint32_t features)
 {
     char name[32];
 
@@ -128,6 +168,16 @@ void sring_init(struct sring *r, struct store *s, uint32_t domid,
     sconn_init(&r->conn, s, &ring_ops, domid, name);
     r->page = page;
     page->server_features = features;
+    if (!s->journal)
+        return 0;
+    r->conn.shadow = calloc(1, sizeof(*r->conn.shadow));
+    if (!r->conn.shadow) {
+        sconn_fini(&r->conn);
+        return -ENOMEM;
+    }
+    r->conn.shadow->in_total = page->req_cons;
+    r->conn.shadow->out_total = page->rsp_prod;
+    return 0;
 }
 
 /* The client asked to begin again: with nothing of its past. */
@@ -139,8 +189,23 @@ static void reconnect(struct sring *r)
     r->page->req_cons = r->page->req_prod = 0;
     r->page->rsp_cons = r->page->rsp_prod = 0;
     r->page->error = XENSTORE_ERROR_NONE;
+    journal_restart(r);
     publish(&r->page->connection, XENSTORE_CONNECTED);
     r->moved = true;
+}
+
+/*
+ * Under the store's lock, so that nothing goes out whose group in the journal
+ * is not complete.
+ */
+static int flush(struct sconn *c)
+{
+    int rc;
+
+    store_lock(c->store);
+    rc = sconn_flush(c);
+    store_unlock(c->store);
+    return rc;
 }
 
 static bool serve(struct sring *r)
@@ -149,7 +214,7 @@ static bool serve(struct sring *r)
     int in = sconn_input(&r->conn, TURN_REQUESTS), out;
 
     stalled = sconn_stalled(&r->conn);
-    out = in < 0 ? in : sconn_flush(&r->conn);
+    out = in < 0 ? in : flush(&r->conn);
     if (out == -ERANGE && !r->conn.ignored)
         bad_indices(r, "reply", r->page->rsp_cons, r->page->rsp_prod);
     else if (out < 0)

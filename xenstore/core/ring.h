@@ -19,9 +19,12 @@ struct sring {
     bool moved; /* indices changed since the last notify */
 };
 
-/* Prepares r for a mapped page; features are offered in it. */
-void sring_init(struct sring *r, struct store *s, uint32_t domid,
-                struct xenstore_domain_interface *page, uint32_t features);
+/*
+ * Prepares r for a mapped page; features are offered in it.  In a store with
+ * a journal, what the ring does is kept there.  -ENOMEM.
+ */
+int sring_init(struct sring *r, struct store *s, uint32_t domid,
+               struct xenstore_domain_interface *page, uint32_t features);
 
 /*
  * Serves the ring once: reconnects if asked to, runs requests, sends replies

@@ -9,7 +9,9 @@
 #include <urcu.h>
 #include <xenstore_lib.h>
 
+#include "xenstore/core/conn.h"
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 
 static const uint64_t default_quota[QUOTA_COUNT] = {
     [QUOTA_NODES] = 1000,
@@ -37,10 +39,13 @@ void store_thread_leave(void)
 void store_lock(struct store *s)
 {
     pthread_mutex_lock(&s->lock);
+    s->depth++;
 }
 
 void store_unlock(struct store *s)
 {
+    if (!--s->depth)
+        journal_commit(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -105,6 +110,7 @@ int special_set_perms(struct view *v, const char *name,
     old = sp->data;
     rcu_assign_pointer(sp->data, d);
     ndata_put(&s->tree, old);
+    journal_special(s, sp - s->special);
     store_unlock(s);
     return 0;
 }
@@ -133,10 +139,14 @@ static int plant(struct store *s)
 struct store *store_create(void)
 {
     struct store *s = calloc(1, sizeof(*s));
+    pthread_mutexattr_t attr;
 
     if (!s)
         return NULL;
-    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
     pthread_mutex_init(&s->admin, NULL);
     memcpy(s->quota, default_quota, sizeof(s->quota));
     s->features =
@@ -150,18 +160,31 @@ struct store *store_create(void)
     return s;
 }
 
-void store_destroy(struct store *s)
+static void drop_domains(struct store *s)
 {
     struct hlink *l, *tmp;
     size_t i;
 
+    hmap_for_each(&s->domains, l, tmp, i)
+    {
+        struct sdom *d = hmap_entry(l, struct sdom, link);
+
+        if (d->conn && d->conn->parked)
+            sconn_unpark(d->conn);
+    }
+    hmap_for_each(&s->domains, l, tmp, i)
+        free(hmap_entry(l, struct sdom, link));
+    hmap_free(&s->domains);
+}
+
+void store_destroy(struct store *s)
+{
+    journal_close(s, false);
+    drop_domains(s);
     for (int k = 0; k < STORE_NR_SPECIAL; k++)
         ndata_put(&s->tree, s->special[k].data);
     tree_put(&s->tree, s->root);
     tree_destroy(&s->tree);
-    hmap_for_each(&s->domains, l, tmp, i)
-        free(hmap_entry(l, struct sdom, link));
-    hmap_free(&s->domains);
     hmap_free(&s->watch_points);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->admin);

@@ -19,9 +19,11 @@
 #include "xenstore/core/names.h"
 #include "xenstore/core/tree.h"
 
+struct journal;
 struct sconn;
 struct store;
 struct txn;
+struct watch;
 
 /* On whose behalf something is done; DOMID 0 may do everything. */
 struct caller {
@@ -61,6 +63,9 @@ struct sdom {
     uint64_t quota[QUOTA_COUNT];
     uint32_t features; /* offered to its ring instead of the store's */
     bool features_set;
+    uint64_t gfn;       /* as introduced */
+    uint32_t port;      /* the domain's own end */
+    uint8_t handle[16]; /* tells it from an earlier domain of its number */
     bool quota_set[QUOTA_COUNT]; /* own value instead of the store's */
     long refused_logged_at;      /* seconds; limits the log's growth */
     unsigned int refused_unlogged;
@@ -77,6 +82,8 @@ struct store_host {
      */
     int (*introduce)(void *ctx, uint32_t domid, uint64_t gfn, uint32_t port,
                      struct sconn **conn);
+    /* The domain's handle (UUID); -ESRCH: there is no such domain. */
+    int (*identify)(void *ctx, uint32_t domid, uint8_t handle[16]);
     /* Binds an introduced domain's connection to another port. */
     int (*rebind)(void *ctx, struct sconn *conn, uint32_t port);
 };
@@ -89,7 +96,10 @@ struct store_special {
 enum { STORE_INTRODUCE, STORE_RELEASE, STORE_NR_SPECIAL };
 
 struct store {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* recursive: a ring's request holds it throughout */
+    unsigned int depth;   /* of the lock */
+    struct journal *journal; /* NULL: nothing is kept */
+    bool loading;            /* what happens has happened before: no events */
     pthread_mutex_t admin;
     struct tnode *root; /* published by rcu_assign_pointer() */
     struct tree tree;
@@ -131,7 +141,8 @@ uint32_t perms_for(const struct caller *who, const struct ndata *d);
 struct view {
     struct store *store;
     const struct caller *who;
-    struct txn *txn; /* NULL: the live tree */
+    struct txn *txn;    /* NULL: the live tree */
+    struct sconn *conn; /* the ring that asks, whose journal is kept; or NULL */
 };
 
 /*

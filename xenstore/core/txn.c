@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/core/node.h"
 #include "xenstore/core/watch.h"
 
@@ -135,18 +136,11 @@ static bool may_touch_more(struct view *v)
     return false;
 }
 
-int txn_touch(struct view *v, const char *path, unsigned int flags)
+/* Adds the flags; whether that changed anything. */
+static bool add_flags(struct touch *e, unsigned int flags)
 {
-    uint64_t hash = hmap_hash(path, strlen(path));
-    struct touch *e = find_touch(v->txn, path, hash);
+    struct touch before = *e;
 
-    if (!e) {
-        if (!may_touch_more(v))
-            return -ENOSPC;
-        e = add_touch(v->txn, path, hash);
-        if (!e)
-            return -ENOMEM;
-    }
     if (flags & TXN_WRITTEN)
         e->written = true;
     if (flags & TXN_FIRE) {
@@ -154,11 +148,28 @@ int txn_touch(struct view *v, const char *path, unsigned int flags)
         e->exact = flags & TXN_EXACT && (!e->fire || e->exact);
         e->fire = true;
     }
+    return before.written != e->written || before.fire != e->fire ||
+           before.exact != e->exact;
+}
+
+int txn_touch(struct view *v, const char *path, unsigned int flags)
+{
+    uint64_t hash = hmap_hash(path, strlen(path));
+    struct touch *e = find_touch(v->txn, path, hash);
+    bool fresh = !e;
+
+    if (fresh && !may_touch_more(v))
+        return -ENOSPC;
+    if (fresh)
+        e = add_touch(v->txn, path, hash);
+    if (!e)
+        return -ENOMEM;
+    if (add_flags(e, flags) || fresh)
+        journal_touch(v, path);
     return 0;
 }
 
-/* Whether anyone else changed what the transaction looked at. */
-static bool conflicts(const struct txn *t, const struct tnode *live)
+bool txn_conflicts(const struct txn *t, const struct tnode *live)
 {
     for (const struct touch *e = t->first; e; e = e->next) {
         size_t len = strlen(e->path);
@@ -219,6 +230,24 @@ static struct tnode *replay(struct store *s, const struct txn *t)
     return NULL;
 }
 
+/* What the commit made of each node, parents first. */
+static void journal_writes(struct store *s, const struct txn *t)
+{
+    size_t nr;
+    struct touch **list = s->journal ? sorted_writes(t, &nr) : NULL;
+
+    for (size_t i = 0; list && i < nr; i++) {
+        const char *path = list[i]->path;
+        const struct tnode *n = tree_lookup(t->root, path, strlen(path));
+
+        if (n)
+            journal_node(s, path, n->data);
+        else
+            journal_rm(s, path);
+    }
+    free(list);
+}
+
 static int check_quota(struct view *v)
 {
     if (caller_privileged(v->who))
@@ -258,9 +287,11 @@ static int commit_locked(struct view *v)
     struct tnode *root = NULL;
     int rc;
 
+    if (t->doomed)
+        return -EAGAIN;
     if (t->root == t->base)
-        return conflicts(t, s->root) ? -EAGAIN : 0;
-    if (s->root != t->base && conflicts(t, s->root))
+        return txn_conflicts(t, s->root) ? -EAGAIN : 0;
+    if (s->root != t->base && txn_conflicts(t, s->root))
         return -EAGAIN;
     rc = check_quota(v);
     if (rc)
@@ -270,6 +301,7 @@ static int commit_locked(struct view *v)
     if (!root)
         return -ENOMEM;
     store_publish(s, root);
+    journal_writes(s, t);
     for (unsigned int i = 0; i < t->deltas.nr; i++)
         sdom_account(s, t->deltas.list[i].id, t->deltas.list[i].nodes,
                      t->deltas.list[i].bytes);

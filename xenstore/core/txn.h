@@ -43,6 +43,7 @@ struct txn {
     struct hmap touched;
     struct touch *first, **last;
     struct deltas deltas;
+    bool doomed; /* in conflict with something before a restart */
 };
 
 /* Takes a snapshot; NULL when out of memory. */
@@ -58,6 +59,9 @@ void txn_destroy(struct store *s, struct txn *t);
  * when an unprivileged caller touches too many.
  */
 int txn_touch(struct view *v, const char *path, unsigned int flags);
+
+/* Whether anyone else changed what the transaction looked at. */
+bool txn_conflicts(const struct txn *t, const struct tnode *live);
 
 /*
  * Makes the transaction's changes real and fires watches.  -EAGAIN: something

@@ -9,6 +9,7 @@
 
 #include "xenstore/core/conn.h"
 #include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 
 static struct watch_point *find_point(struct store *s, const char *path,
                                       size_t len, uint64_t hash)
@@ -138,6 +139,7 @@ int watch_add(struct sconn *c, const char *path, const char *token,
     cds_list_add(&w->at_point, &p->watches);
     cds_list_add(&w->of_conn, &c->watches);
     count_watch(c, 1);
+    journal_watch(w);
     return 0;
 }
 
@@ -156,6 +158,7 @@ int watch_del(struct sconn *c, const char *path, const char *token)
 
     if (!w)
         return -ENOENT;
+    journal_unwatch(w);
     remove_watch(w);
     return 0;
 }
@@ -202,7 +205,7 @@ void watch_fire(struct store *s, const struct change *ch)
     uint64_t hash = HMAP_HASH_START;
     const struct tnode *parent;
 
-    if (!s->nr_watches)
+    if (!s->nr_watches || s->loading)
         return;
     parent = tree_lookup(ch->root, ch->path, path_parent_len(ch->path, len));
     for (size_t i = 0; i < len; i++) {

@@ -138,6 +138,35 @@ static int start_timer(struct shvlink *l)
     return stask_watch_fd(&l->check, l->timer, EPOLLIN);
 }
 
+/* One look at one domain; admin is held. */
+static void check_domain(struct store *s, kxctrl *ctrl, uint32_t id)
+{
+    struct xen_domctl_getdomaininfo info;
+    int rc = kxctrl_domain_getinfo(ctrl, id, &info);
+
+    if (rc == -ESRCH || (!rc && info.flags & XEN_DOMINF_dying))
+        sdom_release(s, id, "it was destroyed");
+    else if (!rc && info.flags & XEN_DOMINF_shutdown)
+        sdom_was_shutdown(s, id);
+}
+
+/* Looks at all domains; admin is held. */
+static void check_domains(struct shvlink *l)
+{
+    struct store *s = l->worker->store;
+    struct session *se = session_get(l);
+    uint32_t *ids = calloc(MAX_DOMAINS, sizeof(*ids));
+    unsigned int n = 0;
+
+    if (ids && se)
+        n = sdom_list(s, ids, MAX_DOMAINS);
+    for (unsigned int i = 0; i < n; i++)
+        check_domain(s, se->ctrl, ids[i]);
+    free(ids);
+    if (se)
+        session_put(l, se);
+}
+
 /* Takes up a session with hv, if there is one.  Admin is held. */
 static int link_up(struct shvlink *l)
 {
@@ -168,7 +197,11 @@ static int link_up(struct shvlink *l)
     pthread_mutex_unlock(&l->lock);
     l->said_absent = false;
     store_log(s, "connected to the hypervisor at %s", kxen_run_dir());
-    return stask_watch_fd(&l->events, xenevtchn_fd(se->xce), EPOLLIN);
+    rc = stask_watch_fd(&l->events, xenevtchn_fd(se->xce), EPOLLIN);
+    /* What an earlier store served, and what happened since. */
+    sdom_adopt_all(s);
+    check_domains(l);
+    return rc;
 }
 
 /* hv is gone, and its domains with it. */
@@ -195,36 +228,6 @@ static void link_down(struct shvlink *l)
     pthread_mutex_unlock(&s->admin);
 }
 
-/* One look at one domain; admin is held. */
-static void check_domain(struct store *s, kxctrl *ctrl, uint32_t id)
-{
-    struct xen_domctl_getdomaininfo info;
-    int rc = kxctrl_domain_getinfo(ctrl, id, &info);
-
-    if (rc == -ESRCH || (!rc && info.flags & XEN_DOMINF_dying))
-        sdom_release(s, id, "it was destroyed");
-    else if (!rc && info.flags & XEN_DOMINF_shutdown)
-        sdom_was_shutdown(s, id);
-}
-
-static void check_domains(struct shvlink *l)
-{
-    struct store *s = l->worker->store;
-    struct session *se = session_get(l);
-    uint32_t *ids = calloc(MAX_DOMAINS, sizeof(*ids));
-    unsigned int n = 0;
-
-    pthread_mutex_lock(&s->admin);
-    if (ids && se)
-        n = sdom_list(s, ids, MAX_DOMAINS);
-    for (unsigned int i = 0; i < n; i++)
-        check_domain(s, se->ctrl, ids[i]);
-    pthread_mutex_unlock(&s->admin);
-    free(ids);
-    if (se)
-        session_put(l, se);
-}
-
 static void ring_event(struct shvlink *l, evtchn_port_t port)
 {
     struct ring_conn *rc;
@@ -236,6 +239,13 @@ static void ring_event(struct shvlink *l, evtchn_port_t port)
     pthread_mutex_unlock(&l->lock);
     if (rc)
         stask_queue(&rc->task);
+}
+
+static void domain_event(struct shvlink *l)
+{
+    pthread_mutex_lock(&l->worker->store->admin);
+    check_domains(l);
+    pthread_mutex_unlock(&l->worker->store->admin);
 }
 
 static bool events_turn(struct stask *t, uint32_t events)
@@ -253,10 +263,10 @@ static bool events_turn(struct stask *t, uint32_t events)
         lost = errno != EAGAIN && errno != EINTR;
     } else {
         xenevtchn_unmask(se->xce, port);
-        if (port == se->virq)
-            check_domains(l);
-        else
+        if (port != se->virq)
             ring_event(l, port);
+        else
+            domain_event(l);
     }
     session_put(l, se);
     if (lost)
@@ -407,7 +417,12 @@ static int ring_connect(struct ring_conn *rc, uint32_t domid, uint64_t gfn,
         return err;
     }
     rc->port = local;
-    sring_init(&rc->ring, s, domid, page, features_for(s, domid));
+    err = sring_init(&rc->ring, s, domid, page, features_for(s, domid));
+    if (err) {
+        xenevtchn_unbind(rc->session->xce, local);
+        unmap_ring(rc);
+        return err;
+    }
     rc->ring.notify = ring_notify;
     rc->ring.kick = ring_kick;
     return 0;
@@ -464,7 +479,25 @@ static int host_rebind(void *ctx, struct sconn *conn, uint32_t port)
     return 0;
 }
 
+static int host_identify(void *ctx, uint32_t domid, uint8_t handle[16])
+{
+    struct xen_domctl_getdomaininfo info;
+    struct session *se = session_get(ctx);
+    int rc;
+
+    if (!se)
+        return -ENOTCONN;
+    rc = kxctrl_domain_getinfo(se->ctrl, domid, &info);
+    session_put(ctx, se);
+    if (!rc && info.flags & XEN_DOMINF_dying)
+        rc = -ESRCH;
+    if (!rc)
+        memcpy(handle, info.handle, sizeof(info.handle));
+    return rc;
+}
+
 static const struct store_host hv_host = {
+    .identify = host_identify,
     .introduce = host_introduce,
     .rebind = host_rebind,
 };

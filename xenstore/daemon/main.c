@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "hv/client/kxen.h"
+#include "xenstore/core/domain.h"
+#include "xenstore/core/journal.h"
 #include "xenstore/daemon/hvlink.h"
 #include "xenstore/daemon/loop.h"
 #include "xenstore/daemon/socket.h"
@@ -20,6 +22,7 @@
 
 static const char usage[] =
     "Usage: kxenstored [--run-dir DIR] [--threads N] [--trace]\n"
+    "                  [--no-journal]\n"
     "\n"
     "Serves a xenstore: to local programs on DIR/xenstored/socket, and to the\n"
     "domains that are introduced to it when a Kxen hypervisor runs in DIR.\n"
@@ -30,6 +33,9 @@ static const char usage[] =
     "                 $XENSTORED_RUNDIR and $XENSTORED_PATH move the socket\n"
     "  --threads N    I/O threads (default: one per CPU, at most 4)\n"
     "  --trace        log every request\n"
+    "  --no-journal   keep nothing for a store that comes after this one;\n"
+    "                 else DIR/xenstored/socket.journal has what it needs to\n"
+    "                 go on after a crash of this one\n"
     "  --help         this text\n"
     "\n"
     "Example: a store of its own, used by Xen's client tools\n"
@@ -39,6 +45,7 @@ static const char usage[] =
 struct options {
     unsigned int threads;
     bool trace;
+    bool no_journal;
 };
 
 /* Stops the workers on SIGTERM or SIGINT. */
@@ -89,6 +96,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"run-dir", required_argument, NULL, 'r'},
         {"threads", required_argument, NULL, 't'},
         {"trace", no_argument, NULL, 'v'},
+        {"no-journal", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -102,6 +110,8 @@ static int parse(int argc, char **argv, struct options *o)
             o->threads = strtoul(optarg, NULL, 10);
         if (c == 'v')
             o->trace = true;
+        if (c == 'j')
+            o->no_journal = true;
         if (c == 'h') {
             fputs(usage, stdout);
             return 1;
@@ -206,6 +216,44 @@ static int listen_at(struct sworker *w, unsigned int nr, struct slistener **l)
     return rc;
 }
 
+/* Takes up what an earlier store left, and keeps what the next will need. */
+static int keep_journal(struct store *s)
+{
+    char path[4096];
+    size_t len;
+    int rc = socket_path(path, sizeof(path) - sizeof(".journal"));
+
+    if (rc)
+        return rc;
+    rc = make_folders(path);
+    len = strlen(path);
+    strcpy(path + len, ".journal");
+    if (!rc)
+        rc = journal_open(s, path);
+    if (rc == -EBUSY)
+        fprintf(stderr,
+                "kxenstored: another store uses %s; stop it, or choose another "
+                "--run-dir\n",
+                path);
+    else if (rc == -EINVAL)
+        fprintf(stderr,
+                "kxenstored: %s is not a journal that this version can read; "
+                "move it away to start with an empty store\n",
+                path);
+    else if (rc)
+        fprintf(stderr, "kxenstored: cannot keep a journal in %s: %s\n", path,
+                strerror(-rc));
+    return rc;
+}
+
+/* The end of a store that was asked to stop: a journal is for its guests. */
+static void drop_journal(struct store *s)
+{
+    uint32_t id;
+
+    journal_close(s, !sdom_list(s, &id, 1));
+}
+
 static int serve(const struct options *o, struct store *s)
 {
     struct sworker workers[MAX_THREADS];
@@ -250,7 +298,12 @@ int main(int argc, char **argv)
         return 1;
     }
     s->trace = o.trace;
+    rc = o.no_journal ? 0 : keep_journal(s);
     store_thread_leave();
-    /* What is left at the end (clients, rings) goes with the process. */
-    return serve(&o, s) ? 1 : 0;
+    if (rc)
+        return 1;
+    rc = serve(&o, s);
+    drop_journal(s);
+    /* What else is left (clients, rings) goes with the process. */
+    return rc ? 1 : 0;
 }
