@@ -159,6 +159,7 @@ trap_common:
     ud2
 
     .globl trap_entries
+    .balign TRAP_ENTRY_SIZE
 trap_entries:
     vector = 0
     .rept TRAP_VECTORS

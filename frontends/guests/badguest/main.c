@@ -59,7 +59,7 @@ static void bad_hypercalls(void)
     unsigned int i, nr;
     uint64_t n;
 
-    for (n = 0; n < 100000; n++) {
+    for (n = 0; n < 20000; n++) {
         nr = prng_next(&rng) % 64;
         /* Not those that end or silence this guest by right. */
         if (nr == __HYPERVISOR_iret || nr == __HYPERVISOR_sched_op ||

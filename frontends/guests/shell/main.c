@@ -16,6 +16,12 @@
 
 static int end_reason = -1;
 
+/* Typed while a command ran, for the next line. */
+static struct {
+    char c[64];
+    uint32_t put, get;
+} ahead;
+
 /* ---- input --------------------------------------------------------------- */
 
 static bool something_to_do(struct console *con)
@@ -30,6 +36,8 @@ static int next_byte(struct console *con)
 {
     int c;
 
+    if (ahead.get != ahead.put)
+        return (unsigned char)ahead.c[ahead.get++ % sizeof(ahead.c)];
     for (;;) {
         wait_event(something_to_do(con));
         if (end_reason >= 0)
@@ -45,10 +53,18 @@ static int next_byte(struct console *con)
 bool shell_interrupted(void)
 {
     struct console *con = console_active();
+    int c;
 
     if (!something_to_do(con))
         return false;
-    return end_reason >= 0 || con->dead || console_getc(con) == CTRL('C');
+    if (end_reason >= 0 || con->dead)
+        return true;
+    c = console_getc(con);
+    if (c == CTRL('C'))
+        return true;
+    if (c >= 0 && ahead.put - ahead.get < sizeof(ahead.c))
+        ahead.c[ahead.put++ % sizeof(ahead.c)] = (char)c;
+    return false;
 }
 
 static void rub_out(struct console *con, size_t *len)
@@ -253,6 +269,29 @@ static int split(char *line, char **argv)
     return n;
 }
 
+static const char *error_text(int err)
+{
+    static const struct {
+        int err;
+        const char *text;
+    } texts[] = {
+        {ENOENT, "there is no such node"},
+        {EACCES, "not permitted"},
+        {EPERM, "not permitted"},
+        {EROFS, "the disk is read-only"},
+        {EOPNOTSUPP, "the disk does not offer that"},
+        {EIO, "the disk failed"},
+        {ENOSPC, "a quota is used up"},
+        {E2BIG, "too long"},
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(texts); i++)
+        if (texts[i].err == err)
+            return texts[i].text;
+    return "failed";
+}
+
 static void run_line(char *line)
 {
     char *argv[MAX_WORDS];
@@ -271,7 +310,7 @@ static void run_line(char *line)
     if (rc == -EINVAL)
         printf("usage: %s %s\n", c->name, c->args);
     else if (rc)
-        printf("%s: error %d\n", c->name, rc);
+        printf("%s: %s (error %d)\n", c->name, error_text(-rc), rc);
 }
 
 int guest_main(void)

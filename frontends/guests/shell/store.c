@@ -5,14 +5,24 @@
 
 static char buf[XENSTORE_PAYLOAD_MAX + 1];
 
+/* The guest's own place in the store, which has no short name. */
+static int own_path(char *path, size_t size)
+{
+    int rc = xenbus_read(XBT_NIL, "domid", buf, sizeof(buf));
+
+    snprintf(path, size, "/local/domain/%s", buf);
+    return MIN(rc, 0);
+}
+
 static int cmd_ls(int argc, char **argv)
 {
-    int len =
-        xenbus_directory(XBT_NIL, argc > 1 ? argv[1] : "", buf, sizeof(buf));
-    const char *p;
+    char own[64];
+    const char *path = argc > 1 ? argv[1] : own, *p;
+    int len = argc > 1 ? 0 : own_path(own, sizeof(own));
 
-    if (argc < 2 && len == -EINVAL)
-        len = xenbus_directory(XBT_NIL, "device", buf, sizeof(buf));
+    if (len < 0)
+        return len;
+    len = xenbus_directory(XBT_NIL, path, buf, sizeof(buf));
     for (p = buf; p < buf + MAX(len, 0); p += strlen(p) + 1)
         printf("%s\n", p);
     return MIN(len, 0);
