@@ -39,6 +39,8 @@ struct session {
     int signal_fd;
     bool stdin_open;
     bool raw;
+    char typed[1024]; /* not yet sent: its stream is away just now */
+    size_t nr_typed;
     struct termios saved;
     json_t *end;
 };
@@ -205,13 +207,29 @@ static bool watch_read(struct session *s)
     return s->end != NULL;
 }
 
+static struct stream *input_stream(struct session *s)
+{
+    return &s->streams[s->opts->uart_input ? UART : PV];
+}
+
+static void input_flush(struct session *s)
+{
+    struct stream *to = input_stream(s);
+
+    if (to->fd < 0 || !s->nr_typed)
+        return;
+    if (write_all(to->fd, s->typed, s->nr_typed))
+        stream_close(to);
+    else
+        s->nr_typed = 0;
+}
+
 /* True when the escape key was pressed. */
 static bool keyboard_read(struct session *s)
 {
-    struct stream *to = &s->streams[s->opts->uart_input ? UART : PV];
-    char buf[1024];
+    char buf[sizeof(s->typed)];
     char *escape = NULL;
-    ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+    ssize_t n = read(STDIN_FILENO, buf, sizeof(buf) - s->nr_typed);
 
     if (n <= 0) {
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -222,8 +240,11 @@ static bool keyboard_read(struct session *s)
         escape = memchr(buf, ESCAPE, n);
     if (escape)
         n = escape - buf;
-    if (to->fd >= 0 && n > 0 && write_all(to->fd, buf, n))
-        stream_close(to);
+    memcpy(s->typed + s->nr_typed, buf, n);
+    s->nr_typed += n;
+    input_flush(s);
+    if (s->raw && s->nr_typed == sizeof(s->typed))
+        s->nr_typed = 0; /* Ctrl-] must always get through */
     return escape != NULL;
 }
 
@@ -278,11 +299,10 @@ static bool incomplete(const struct session *s)
     return !s->watch;
 }
 
-/* Typed input waits until its stream is there: nothing of it is lost. */
-static bool keyboard_wanted(const struct session *s)
+/* Piped input waits until its stream is there: nothing of it is lost. */
+static bool keyboard_wanted(struct session *s)
 {
-    return s->stdin_open &&
-           (s->raw || s->streams[s->opts->uart_input ? UART : PV].fd >= 0);
+    return s->stdin_open && (s->raw || input_stream(s)->fd >= 0);
 }
 
 /* One turn; true with *how set when the session is over. */
@@ -322,6 +342,7 @@ static bool session_turn(struct session *s, enum console_end *how)
     }
     if (s->watch)
         streams_connect(s);
+    input_flush(s);
     return false;
 }
 
