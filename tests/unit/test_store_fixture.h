@@ -198,8 +198,8 @@ static inline void sf_keep_event(struct sf_conn *f, const char *p, size_t len)
 static inline char *sf_talk(struct sf_conn *f, uint32_t type, uint32_t tx,
                             const void *payload, size_t len, size_t *reply_len)
 {
-    uint32_t got;
-    size_t n;
+    uint32_t got = 0;
+    size_t n = 0;
     char *p;
 
     sf_put_request(f, type, tx, payload, len);
