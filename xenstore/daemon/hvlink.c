@@ -346,6 +346,21 @@ static void ring_free(struct stask *t)
     free(rc);
 }
 
+/* The store ends; the domain and what the journal says of it do not. */
+static void ring_end(struct stask *t)
+{
+    struct ring_conn *rc = container(t, struct ring_conn, task);
+    struct store *s = rc->link->worker->store;
+    struct sdom *d;
+
+    store_lock(s);
+    d = sdom_find(s, rc->ring.conn.who.id);
+    if (d && d->conn == &rc->ring.conn)
+        d->conn = NULL;
+    store_unlock(s);
+    sring_fini(&rc->ring);
+}
+
 static bool ring_turn(struct stask *t, uint32_t events)
 {
     struct ring_conn *rc = container(t, struct ring_conn, task);
@@ -445,6 +460,7 @@ static int host_introduce(void *ctx, uint32_t domid, uint64_t gfn,
     rc->task.worker = l->worker;
     rc->task.turn = ring_turn;
     rc->task.free = ring_free;
+    rc->task.end = ring_end;
     err = rc->session ? ring_connect(rc, domid, gfn, port) : -ENOTCONN;
     if (err) {
         if (rc->session)
@@ -456,6 +472,7 @@ static int host_introduce(void *ctx, uint32_t domid, uint64_t gfn,
     rc->next = l->rings;
     l->rings = rc;
     pthread_mutex_unlock(&l->lock);
+    stask_own(&rc->task);
     *conn = &rc->ring.conn;
     store_log(l->worker->store, "domain %u: introduced (port %u)", domid, port);
     return 0;

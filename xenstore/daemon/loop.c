@@ -25,6 +25,7 @@ int sworker_init(struct sworker *w, struct store *s)
     memset(w, 0, sizeof(*w));
     w->store = s;
     w->last = &w->first;
+    CDS_INIT_LIST_HEAD(&w->owned);
     pthread_mutex_init(&w->lock, NULL);
     w->epfd = epoll_create1(EPOLL_CLOEXEC);
     w->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -35,8 +36,28 @@ int sworker_init(struct sworker *w, struct store *s)
     return stask_watch_fd(&w->wake, w->wakefd, EPOLLIN);
 }
 
+void stask_own(struct stask *t)
+{
+    pthread_mutex_lock(&t->worker->lock);
+    cds_list_add(&t->all, &t->worker->owned);
+    pthread_mutex_unlock(&t->worker->lock);
+}
+
+void stask_disown(struct stask *t)
+{
+    pthread_mutex_lock(&t->worker->lock);
+    cds_list_del(&t->all);
+    pthread_mutex_unlock(&t->worker->lock);
+}
+
 void sworker_fini(struct sworker *w)
 {
+    struct stask *t, *next;
+
+    cds_list_for_each_entry_safe (t, next, &w->owned, all) {
+        t->end(t);
+        t->free(t);
+    }
     close(w->epfd);
     close(w->wakefd);
     pthread_mutex_destroy(&w->lock);
@@ -105,6 +126,7 @@ static void unqueue(struct stask *t)
 
     pthread_mutex_lock(&w->lock);
     t->dead = true;
+    cds_list_del(&t->all);
     for (struct stask **p = &w->first; t->queued && *p; p = &(*p)->next) {
         if (*p != t)
             continue;

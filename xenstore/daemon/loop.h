@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu/list.h>
 
 #include "xenstore/core/store.h"
 
@@ -23,7 +24,10 @@ struct stask {
      */
     bool (*turn)(struct stask *t, uint32_t events);
     void (*free)(struct stask *t);
-    struct stask *next; /* in the worker's queue, its lock held */
+    /* Puts it in order before free() when the loop is over for good. */
+    void (*end)(struct stask *t);
+    struct cds_list_head all; /* of the worker, its lock held; see end */
+    struct stask *next;       /* in the worker's queue, its lock held */
     bool queued;
     bool running;
     bool dead;
@@ -36,6 +40,7 @@ struct sworker {
     pthread_mutex_t lock;
     struct stask *first, **last; /* tasks wanting a turn */
     unsigned int nr_queued;
+    struct cds_list_head owned; /* tasks that it frees */
     struct stask *graveyard;
     struct stask wake;
     bool stop;
@@ -43,6 +48,7 @@ struct sworker {
 
 /* 0 or -errno.  The thread that will run it calls sworker_run(). */
 int sworker_init(struct sworker *w, struct store *s);
+/* After its thread has ended: ends and frees the tasks it owns. */
 void sworker_fini(struct sworker *w);
 /* Serves until sworker_stop(). */
 void sworker_run(struct sworker *w);
@@ -56,6 +62,10 @@ void stask_forget_fd(struct stask *t, int fd);
 
 /* Gives the task a turn soon; from any thread. */
 void stask_queue(struct stask *t);
+
+/* Gives a task with free and end to its worker.  From any thread. */
+void stask_own(struct stask *t);
+void stask_disown(struct stask *t);
 
 /* From its own turn: t->free(t) is called once nothing can point to it. */
 void stask_free_later(struct stask *t);

@@ -246,12 +246,22 @@ static int keep_journal(struct store *s)
     return rc;
 }
 
-/* The end of a store that was asked to stop: a journal is for its guests. */
-static void drop_journal(struct store *s)
+/*
+ * The end of a store that was asked to stop.  The journal stays if there are
+ * guests whose rings the next store has to go on with.
+ */
+static void finish(struct store *s, struct sworker *w, unsigned int nr,
+                   struct shvlink *hv)
 {
     uint32_t id;
 
+    store_thread_enter();
     journal_close(s, !sdom_list(s, &id, 1));
+    for (unsigned int i = 0; i < nr; i++)
+        sworker_fini(&w[i]);
+    shvlink_close(hv);
+    store_destroy(s);
+    store_thread_leave();
 }
 
 static int serve(const struct options *o, struct store *s)
@@ -274,8 +284,11 @@ static int serve(const struct options *o, struct store *s)
         rc = listen_at(workers, o->threads, &listener);
     if (!rc)
         rc = run_workers(workers, o->threads);
-    if (listener)
-        slistener_close(listener);
+    if (!listener)
+        return rc;
+    slistener_close(listener);
+    close(stopper.fd);
+    finish(s, workers, o->threads, hv);
     return rc;
 }
 
@@ -302,8 +315,5 @@ int main(int argc, char **argv)
     store_thread_leave();
     if (rc)
         return 1;
-    rc = serve(&o, s);
-    drop_journal(s);
-    /* What else is left (clients, rings) goes with the process. */
-    return rc ? 1 : 0;
+    return serve(&o, s) ? 1 : 0;
 }

@@ -82,6 +82,11 @@ static void sock_free(struct stask *t)
     free(sc);
 }
 
+static void sock_end(struct stask *t)
+{
+    sconn_fini(&of_task(t)->conn);
+}
+
 static void sock_close(struct sock_conn *sc, int why)
 {
     if (why != -ENOTCONN && why != -EPIPE && why != -ECONNRESET)
@@ -156,8 +161,13 @@ static int sock_open(struct slistener *l, int fd)
     sc->events = EPOLLIN;
     sc->task.turn = sock_turn;
     sc->task.free = sock_free;
+    sc->task.end = sock_end;
     sc->task.worker = &l->workers[l->next++ % l->nr_workers];
+    /* Owned first: its worker may run, and free it, at once. */
+    stask_own(&sc->task);
     rc = stask_watch_fd(&sc->task, fd, EPOLLIN);
+    if (rc)
+        stask_disown(&sc->task);
     if (rc) {
         sconn_fini(&sc->conn);
         free(sc);
