@@ -8,6 +8,7 @@
  */
 #include "backends/vbd_serve.h"
 #include "backends/chan.h"
+#include "backends/vbd_gntmem.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,33 +28,13 @@ struct vbd {
     struct vbd_image img;
     struct backend_chan chan;
     struct vbd_server server;
+    struct vbd_gntmem gntmem;
     struct vbd_log *log; /* mapped in-flight memory */
     bool keep;           /* how the server is to end */
     bool serving;        /* server is set up */
 };
 
 /* ---- the server's outside ---- */
-
-static void *gnt_map(void *arg, uint32_t *refs, unsigned int n, bool write)
-{
-    struct vbd *v = arg;
-
-    return xengnttab_map_domain_grant_refs(v->chan.xgt, n, v->dev->domid, refs,
-                                           write ? PROT_READ | PROT_WRITE
-                                                 : PROT_READ);
-}
-
-static void gnt_unmap(void *arg, void *addr, unsigned int n)
-{
-    struct vbd *v = arg;
-
-    xengnttab_unmap(v->chan.xgt, addr, n);
-}
-
-static const struct vbd_gnt_ops vbd_gnt_ops = {
-    .map = gnt_map,
-    .unmap = gnt_unmap,
-};
 
 static void vbd_notify(void *arg)
 {
@@ -292,12 +273,16 @@ static int start_server(struct vbd *v, bool adopt)
         .log = v->log,
         .adopt = adopt,
         .img = &v->img,
-        .gnt = &vbd_gnt_ops,
-        .gnt_arg = v,
+        .gnt = &vbd_gntmem_ops,
+        .gnt_arg = &v->gntmem,
     };
     uint64_t persistent = 0;
     int ret;
 
+    ret = vbd_gntmem_open(&v->gntmem, v->dev->domid);
+    if (ret)
+        return backend_error(v->dev, ret, "cannot map the domain's memory: %s",
+                             strerror(-ret));
     backend_read_fe_num(v->dev, "feature-persistent", &persistent);
     p.persistent = persistent == 1;
     v->server.notify = vbd_notify;
@@ -382,6 +367,7 @@ static void vbd_disconnect(struct backend_dev *dev, bool keep)
     if (v->serving)
         vbd_server_exit(&v->server);
     v->serving = false;
+    vbd_gntmem_close(&v->gntmem);
     if (v->log)
         munmap(v->log, sizeof(*v->log));
     v->log = NULL;

@@ -15,6 +15,7 @@ struct vbd_gpage {
     TAILQ_ENTRY(vbd_gpage) lru; /* only while users is 0 */
     uint32_t ref;
     unsigned int users;
+    uint32_t handle;
     void *addr;
 };
 
@@ -25,6 +26,8 @@ struct vbd_grants {
     unsigned int nr_kept;
     LIST_HEAD(, vbd_gpage) bucket[NR_BUCKETS];
     TAILQ_HEAD(gpage_lru, vbd_gpage) idle; /* least recently used first */
+    uint32_t given_up[VBD_GNT_BATCH];      /* handles to unmap */
+    unsigned int nr_given_up;
 };
 
 struct vbd_grants *vbd_grants_new(const struct vbd_gnt_ops *ops, void *arg,
@@ -41,9 +44,23 @@ struct vbd_grants *vbd_grants_new(const struct vbd_gnt_ops *ops, void *arg,
     return g;
 }
 
+void vbd_grants_flush(struct vbd_grants *g)
+{
+    if (g->nr_given_up)
+        g->ops->unmap(g->arg, g->given_up, g->nr_given_up);
+    g->nr_given_up = 0;
+}
+
+static void give_up(struct vbd_grants *g, uint32_t handle)
+{
+    if (g->nr_given_up == VBD_GNT_BATCH)
+        vbd_grants_flush(g);
+    g->given_up[g->nr_given_up++] = handle;
+}
+
 static void drop(struct vbd_grants *g, struct vbd_gpage *p)
 {
-    g->ops->unmap(g->arg, p->addr, 1);
+    give_up(g, p->handle);
     LIST_REMOVE(p, hash);
     TAILQ_REMOVE(&g->idle, p, lru);
     g->nr_kept--;
@@ -58,6 +75,7 @@ void vbd_grants_free(struct vbd_grants *g)
         return;
     while ((p = TAILQ_FIRST(&g->idle)))
         drop(g, p);
+    vbd_grants_flush(g);
     free(g);
 }
 
@@ -86,8 +104,7 @@ static struct vbd_gpage *keep(struct vbd_grants *g, uint32_t ref)
     if (!p)
         return NULL;
     p->ref = ref;
-    p->addr = g->ops->map(g->arg, &ref, 1, true);
-    if (!p->addr) {
+    if (g->ops->map(g->arg, &ref, 1, true, &p->addr, &p->handle)) {
         free(p);
         return NULL;
     }
@@ -115,20 +132,22 @@ static int map_rest(struct vbd_grants *g, const uint32_t *refs,
                     struct vbd_map *map, bool write)
 {
     uint32_t rest[VBD_MAX_INDIRECT];
+    void *addr[VBD_MAX_INDIRECT];
     unsigned int i, n = 0;
+    int ret;
 
     for (i = 0; i < map->nr; i++)
         if (!map->page[i])
             rest[n++] = refs[i];
     if (!n)
         return 0;
-    map->run = g->ops->map(g->arg, rest, n, write);
-    if (!map->run)
-        return -EFAULT;
-    map->nr_run = n;
+    ret = g->ops->map(g->arg, rest, n, write, addr, map->handle);
+    if (ret)
+        return ret;
+    map->nr_own = n;
     for (i = n = 0; i < map->nr; i++)
         if (!map->page[i])
-            map->addr[i] = (char *)map->run + RING_PAGE_SIZE * n++;
+            map->addr[i] = addr[n++];
     return 0;
 }
 
@@ -138,8 +157,7 @@ int vbd_grants_map(struct vbd_grants *g, const uint32_t *refs, unsigned int n,
     unsigned int i;
     int ret;
 
-    map->run = NULL;
-    map->nr_run = 0;
+    map->nr_own = 0;
     map->nr = n;
     for (i = 0; i < n; i++) {
         map->page[i] = g->persistent ? get_kept(g, refs[i]) : NULL;
@@ -162,10 +180,9 @@ void vbd_grants_unmap(struct vbd_grants *g, struct vbd_map *map)
         if (p && --p->users == 0)
             TAILQ_INSERT_TAIL(&g->idle, p, lru);
     }
-    if (map->run)
-        g->ops->unmap(g->arg, map->run, map->nr_run);
-    map->run = NULL;
-    map->nr = 0;
+    for (i = 0; i < map->nr_own; i++)
+        give_up(g, map->handle[i]);
+    map->nr_own = map->nr = 0;
 }
 
 unsigned int vbd_grants_kept(const struct vbd_grants *g)

@@ -23,7 +23,8 @@ static void unmap_slot(struct vbd_server *s, unsigned int slot)
     s->mapped[slot] = false;
 }
 
-/* The pages go before the answer: then the guest may end the grants. */
+/* The pages go before the answer is published: then the guest may end the
+ * grants. */
 static void answer(struct vbd_server *s, unsigned int slot, int16_t status)
 {
     unmap_slot(s, slot);
@@ -161,7 +162,10 @@ static void tell_broken(struct vbd_server *s)
 
 static void publish(struct vbd_server *s)
 {
-    if (vbd_ring_unpublished(&s->ring) && vbd_ring_publish(&s->ring))
+    if (!vbd_ring_unpublished(&s->ring))
+        return;
+    vbd_grants_flush(s->grants);
+    if (vbd_ring_publish(&s->ring))
         s->notify(s->arg);
 }
 

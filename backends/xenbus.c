@@ -256,7 +256,10 @@ static bool dev_retry(struct xb_dev *xd, int err)
         xd->retry_since = now;
         xd->told = false;
     }
-    if (now - xd->retry_since >= RETRY_LIMIT_NS)
+    /* A guest that is running already is not to lose its disk because the
+     * I/O of a dead dom0 hangs. */
+    if (now - xd->retry_since >= RETRY_LIMIT_NS &&
+        (xd->view.probed || !xd->dev.adopting))
         return false;
     if (!xd->told && now - xd->retry_since >= RETRY_TELL_NS) {
         backend_log(&xd->dev, "waiting: %s",
