@@ -21,6 +21,8 @@
 #ifndef BACKENDS_VBD_INFLIGHT_H
 #define BACKENDS_VBD_INFLIGHT_H
 
+#include <stddef.h>
+
 #include "backends/ring.h"
 #include <xen/io/blkif.h>
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stddef.h>
 #include "backends/vbd_ring.h"
 
 #include <errno.h>
