@@ -67,11 +67,11 @@ for s in stay:
 END
 }
 
-# WHAT REGEX [LINE...]: the hostile guest does that; the log of some daemon
-# must match REGEX, a bystander's disk goes on, destroy works at once.
+# WHAT SAYS LOG: the hostile guest does that, and its console SAYS so; a line
+# about it in some daemon's log matches LOG (none is asked for if that is
+# empty); a bystander's disk goes on, destroy works at once.
 hostile() {
-    local what=$1 text=$2 image bad good
-    shift 2
+    local what=$1 says=$2 text=$3 image bad good
     host_start
     image=$(make_image good.img 4)
     create good verify "disk = [ \"$image,raw,xvda,w\" ]" \
@@ -80,17 +80,23 @@ hostile() {
     image=$(make_image bad.img 4)
     create bad badguest "disk = [ \"$image,raw,xvda,w\" ]" \
         "extra = \"bad=$what\"" 'on_crash = "preserve"' \
-        'on_poweroff = "preserve"' "$@"
+        'on_poweroff = "preserve"'
     bad=$domid
-    wait_for 15 log_says "$bad" "$text" || fail "nobody said '$text'"
+    console_wait "$bad" "$says"
+    [ -z "$text" ] || wait_for 15 log_says "$bad" "$text" ||
+        fail "no daemon said '$text' about domain $bad"
+    still_verifies "$good"
+    kxl list
     destroy_at_once bad
     still_verifies "$good"
+    create after hello
+    console_wait "$domid" '[Hh]ello'
     host_alive
 }
 
 log_says() {
-    cat "$KXEN_RUN_DIR"/*.log "$(console_file "$1")" 2>/dev/null |
-        grep -qE -- "$2" || kxl dmesg 2>/dev/null | grep -qE -- "$2"
+    grep -hE "\\bd$1\\b|domain $1\\b|\\($1\\)" "$KXEN_RUN_DIR"/{hv,kxenstored,dom0}.log |
+        grep -qE -- "$2"
 }
 
 destroy_at_once() {

@@ -14,7 +14,7 @@ make -C "$KXEN_TOP" --no-print-directory B="$KXEN_BUILD" DESTDIR="$dest" \
 for program in hv dom0 kxenstored kxl kxbench; do
     "$dest/opt/kxen/bin/$program" --help >"$KXEN_TEST_TMP/help" 2>&1 ||
         fail "$program --help ended with status $?"
-    grep -q usage "$KXEN_TEST_TMP/help" || fail "$program --help has no usage"
+    grep -qi usage "$KXEN_TEST_TMP/help" || fail "$program --help has no usage"
 done
 for file in lib/kxen/guests/hello.elf lib/kxen/guests/bench.elf \
     lib/libkxen.a lib/kxen/libxenstore.so.4 include/kxen.h \

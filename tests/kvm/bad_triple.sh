@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Proves that a guest that triple-faults
-# is named in a log, while its neighbour's disk goes on and the daemons live;
-# the guest can be destroyed at once.
+# Proves that a guest may fault without a stack to take the fault on: the
+# daemons live on and say what happened, a neighbour's disk goes on, and the
+# guest can be destroyed at once.
 set -u
 . "$KXEN_TOP/tests/lib.sh"
 
-hostile triple 'crash'
+hostile triple 'without a stack' 'crashed: v0: no room for a frame'

@@ -42,13 +42,13 @@ static inline Elf64_Phdr *maker_segment(struct maker *m, unsigned i)
 static inline void maker_raw_note(struct maker *m, const char *owner,
                                   uint32_t type, const void *desc, uint32_t len)
 {
-    uint8_t *to = m->file + MAKER_NOTES_AT + m->notes_len;
+    size_t at = MAKER_NOTES_AT + m->notes_len;
     Elf64_Nhdr nh = {strlen(owner) + 1, len, type};
     size_t name = (nh.n_namesz + 3) & ~3u;
 
-    memcpy(to, &nh, sizeof(nh));
-    memcpy(to + sizeof(nh), owner, nh.n_namesz);
-    memcpy(to + sizeof(nh) + name, desc, len);
+    memcpy(&m->file[at], &nh, sizeof(nh));
+    memcpy(&m->file[at + sizeof(nh)], owner, nh.n_namesz);
+    memcpy(&m->file[at + sizeof(nh) + name], desc, len);
     m->notes_len += sizeof(nh) + name + ((len + 3) & ~3u);
     maker_segment(m, 2)->p_filesz = m->notes_len;
 }
