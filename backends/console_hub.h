@@ -28,6 +28,13 @@
 
 struct console_hub;
 struct console_stream;
+struct console_domain;
+
+TAILQ_HEAD(console_client_list, console_client);
+TAILQ_HEAD(console_stream_list, console_stream);
+LIST_HEAD(console_domain_list, console_domain);
+SLIST_HEAD(hub_graveyard, hub_item);
+STAILQ_HEAD(hub_request_queue, hub_request);
 
 /* A descriptor in the epoll; freed only after the batch it may be in. */
 struct hub_item {
@@ -70,7 +77,7 @@ struct console_stream {
     int64_t lost_told; /* bytes lost that the log was told of */
     struct hub_item listen;
     char sock_path[256];
-    TAILQ_HEAD(, console_client) clients;
+    struct console_client_list clients;
     unsigned int nr_clients;
     char input[CONSOLE_INPUT_MAX];
     unsigned int nr_input;
@@ -87,18 +94,16 @@ struct hub_request {
     int fd;
 };
 
-struct console_domain;
-
 struct console_hub {
     struct backends *b;
     pthread_t thread;
     int epfd, kick_fd;
     atomic_bool stop;
     pthread_mutex_t lock; /* everything below; held but while sleeping */
-    TAILQ_HEAD(, console_stream) streams;
-    LIST_HEAD(, console_domain) domains;
-    SLIST_HEAD(, hub_item) graveyard;
-    STAILQ_HEAD(, hub_request) requests;
+    struct console_stream_list streams;
+    struct console_domain_list domains;
+    struct hub_graveyard graveyard;
+    struct hub_request_queue requests;
     struct hub_item kick, store;
     struct xs_handle *xs;
     bool xs_broken, told;

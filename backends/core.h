@@ -33,6 +33,8 @@ struct xb_dev {
     atomic_bool failing;
 };
 
+TAILQ_HEAD(xb_dev_list, xb_dev);
+
 struct backends {
     char run_dir[PATH_MAX];
     int poll_us;
@@ -43,7 +45,7 @@ struct backends {
     atomic_bool stop;
     /* Guards the list's links, and devices being freed, against stats. */
     pthread_mutex_t lock;
-    TAILQ_HEAD(, xb_dev) devs;
+    struct xb_dev_list devs;
     struct xs_handle *xs; /* xenbus thread; NULL while there is no store */
     bool xs_broken;       /* a call failed for want of a store */
     struct console_hub *console;

@@ -19,14 +19,17 @@ struct vbd_gpage {
     void *addr;
 };
 
+LIST_HEAD(gpage_bucket, vbd_gpage);
+TAILQ_HEAD(gpage_lru, vbd_gpage);
+
 struct vbd_grants {
     const struct vbd_gnt_ops *ops;
     void *arg;
     bool persistent;
     unsigned int nr_kept;
-    LIST_HEAD(, vbd_gpage) bucket[NR_BUCKETS];
-    TAILQ_HEAD(gpage_lru, vbd_gpage) idle; /* least recently used first */
-    uint32_t given_up[VBD_GNT_BATCH];      /* handles to unmap */
+    struct gpage_bucket bucket[NR_BUCKETS];
+    struct gpage_lru idle;            /* least recently used first */
+    uint32_t given_up[VBD_GNT_BATCH]; /* handles to unmap */
     unsigned int nr_given_up;
 };
 

@@ -29,6 +29,8 @@ struct vbd_op {
     int error;          /* 0 or -Exxx */
 };
 
+STAILQ_HEAD(vbd_op_queue, vbd_op);
+
 struct vbd_io {
     struct io_uring uring;
     const struct vbd_image *img;
@@ -42,7 +44,7 @@ struct vbd_io {
     /* The next op will have no company: see vbd_io.c. Set by the caller. */
     bool alone;
     struct vbd_op *barrier;
-    STAILQ_HEAD(, vbd_op) held;
+    struct vbd_op_queue held;
 };
 
 /* Sets up for `depth` ops at once. 0 or -Exxx (-EPERM, -ENOSYS: this host
