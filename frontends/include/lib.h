@@ -71,7 +71,9 @@ int format_snprintf(char *buf, size_t size, const char *fmt, ...)
  * Number at *s in the given base (0: 0x means 16, else 10); *s is moved past
  * it. -EINVAL if there is no digit or it does not fit 64 bits.
  */
-int parse_u64(const char **s, unsigned int base, uint64_t *out);
+int front_parse_u64(const char **s, unsigned int base, uint64_t *out);
+/* Host programs may link other archives with a function of the short name. */
+#define parse_u64 front_parse_u64
 
 /*
  * "key=value" words of a command line, separated by blanks. cmdline_get copies
