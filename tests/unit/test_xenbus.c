@@ -372,7 +372,7 @@ static void test_state_flood(void **state)
     echo_works(&g);
 }
 
-/* The store is killed and comes back empty: rings go on, new devices come. */
+/* The store is killed and comes back: rings go on, new devices come. */
 static void test_store_dies(void **state)
 {
     struct echo_front f, g;
@@ -388,6 +388,9 @@ static void test_store_dies(void **state)
     assert_true(fx_logged("lost the store"));
     echo_up(&g, "1", 11, 3);
     echo_works(&g);
+    echo_works(&f);
+    assert_int_equal(fx_read_num(f.be, "state"), XenbusStateConnected);
+    assert_false(fx_logged("taken over"));
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
