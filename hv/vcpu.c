@@ -292,11 +292,7 @@ static void doorbell_or_port(struct vcpu *v)
     }
     v->exits[EXIT_PIO]++;
     v->io_pending = true;
-    if (v->d->trapped && trapped_pio(v->d->trapped, r->io.port, r->io.size,
-                                     write, data, r->io.count))
-        return;
-    if (!write)
-        memset(data, 0xff, r->io.size * r->io.count);
+    pv_port_io(v, r->io.port, r->io.size, write, data, r->io.count);
 }
 
 static void mmio(struct vcpu *v)

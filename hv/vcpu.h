@@ -89,6 +89,8 @@ struct vcpu {
     uint64_t debugreg[8];
     uint64_t gs_base_kernel, gs_base_user, fs_base;
     unsigned int iopl;
+    uint64_t cr4, tsc_aux; /* as the guest's kernel reads them */
+    bool ts;               /* CR0.TS, the same */
     struct vcpu_guest_context *init; /* until the first run */
 
     const void *time_written_at; /* the vcpu_info that has the time */

@@ -5,6 +5,7 @@
  */
 #include "hv/pv/pv.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +28,19 @@
 #define BOUNCE_CLEARS                                                          \
     (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC)
 
-#define CR0_PV     0x80010033ull
-#define CR4_PV     0x620ull
-#define CR4_PGE    0x80ull
-#define EFER_PV    0xd01ull
-#define SFMASK     0x47700ull
-#define MSR_STAR   0xc0000081u
-#define MSR_LSTAR  0xc0000082u
-#define MSR_SFMASK 0xc0000084u
-#define PTE_ADDR   0x000ffffffffff000ull
-#define PTE_U      0x4ull
-#define TI_IF      4 /* trap_info.flags: the handler starts masked */
+#define CR0_PV       0x80010033ull
+#define CR4_PV       0x620ull
+#define CR4_PGE      0x80ull
+#define CR4_FSGSBASE 0x10000ull
+#define CR4_OSXSAVE  0x40000ull
+#define EFER_PV      0xd01ull
+#define SFMASK       0x47700ull
+#define MSR_STAR     0xc0000081u
+#define MSR_LSTAR    0xc0000082u
+#define MSR_SFMASK   0xc0000084u
+#define PTE_ADDR     0x000ffffffffff000ull
+#define PTE_U        0x4ull
+#define TI_IF        4 /* trap_info.flags: the handler starts masked */
 
 static const struct mon_header *mon(const struct vcpu *v)
 {
@@ -89,6 +92,13 @@ static void null_segment(struct kvm_segment *s, uint64_t base)
     *s = (struct kvm_segment){.base = base, .unusable = 1};
 }
 
+static bool fsgsbase_of_host(void)
+{
+    unsigned int a, b, c, d;
+
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_FSGSBASE);
+}
+
 static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
 {
     const struct vcpu_guest_context *c = v->init;
@@ -113,6 +123,11 @@ static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
     s->cr0 = CR0_PV;
     s->cr3 = v->cr3;
     s->cr4 = CR4_PV;
+    if (v->d->hv->host->xcr0 & ~3ull)
+        s->cr4 |= CR4_OSXSAVE;
+    if (fsgsbase_of_host())
+        s->cr4 |= CR4_FSGSBASE;
+    v->cr4 = s->cr4;
     s->efer = EFER_PV;
 }
 
@@ -552,6 +567,11 @@ void pv_trap_exit(struct vcpu *v)
         r->rip = MON_VA + mon(v)->fault_resume;
         return;
     }
+    if ((vector == 13 || vector == 6) && pv_emulate(v, vector))
+        return;
+    if (vector == 14 && (f.error & PFEC_PRESENT) && !v->user_mode &&
+        pv_fix_fault(v, cr2, f.error))
+        return;
     if (vector == 14) {
         atomic_load(&v->vcpu_info)->arch.cr2 = cr2;
         if (!v->user_mode)

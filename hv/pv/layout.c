@@ -48,6 +48,9 @@ int pv_domain_layout(struct domain *d, uint64_t max_pages)
         return -ENOMEM;
     pthread_mutex_init(&pv->doorbell_lock, NULL);
     d->pv = pv;
+    pv->pt_level = calloc(1, max_pages);
+    if (!pv->pt_level)
+        return -ENOMEM;
     d->shared_info_gfn = take(&next, 1, FRAMES_2M);
     d->gnttab_gfn = take(&next, d->gnttab_nr, 1);
     d->status_gfn = take(&next, STATUS_FRAMES, 1);
@@ -259,6 +262,7 @@ void pv_domain_free(struct domain *d)
     if (!d->pv)
         return;
     pthread_mutex_destroy(&d->pv->doorbell_lock);
+    free(d->pv->pt_level);
     free(d->pv);
     d->pv = NULL;
 }

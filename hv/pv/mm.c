@@ -72,7 +72,6 @@ struct batch {
     struct vcpu *v;
     struct pte_write w[BATCH];
     unsigned int n;
-    bool flush;      /* a present entry was replaced */
     uint64_t tables; /* visited by a pin: a tree can't have more than RAM */
 };
 
@@ -86,13 +85,24 @@ static int batch_write(struct batch *b)
 
 static int batch_add(struct batch *b, uint64_t maddr, uint64_t val)
 {
-    const uint64_t *e =
-        (uint64_t *)domain_frame(b->v->d, maddr >> 12) + (maddr & 4095) / 8;
-
-    if (__atomic_load_n(e, __ATOMIC_RELAXED) & PTE_P)
-        b->flush = true;
     b->w[b->n++] = (struct pte_write){maddr & ~7ull, adjust(val)};
     return b->n == BATCH ? batch_write(b) : 0;
+}
+
+static int pin_table(struct batch *b, uint64_t gfn, unsigned int level);
+
+/* A store into a table of level 2 or more makes what it points to a table. */
+static long link_table(struct batch *b, uint64_t ptr, uint64_t val)
+{
+    const uint8_t *levels = b->v->d->pv->pt_level;
+    unsigned int level = levels[ptr >> 12];
+    uint64_t child = (val & PTE_ADDR) >> 12;
+
+    if (level < 2 || !(val & PTE_P) || (level < 4 && (val & PTE_PS)))
+        return 0;
+    if (domain_owns_frame(b->v->d, child) && levels[child] == level - 1)
+        return 0;
+    return pin_table(b, child, level - 1);
 }
 
 static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
@@ -105,6 +115,8 @@ static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
     case MMU_PT_UPDATE_PRESERVE_AD:
         ptr &= ~3ull;
         rc = ptr & 7 ? -EINVAL : check_entry(d, ptr, val);
+        if (!rc)
+            rc = link_table(b, ptr, val);
         return rc ? rc : batch_add(b, ptr, val);
     case MMU_MACHPHYS_UPDATE:
         return set_m2p(d, ptr & ~3ull, val);
@@ -145,8 +157,6 @@ long do_mmu_update(struct caller *c, const uint64_t args[6])
         i--;
     if (batch_write(b))
         rc = -EFAULT;
-    if (b->flush)
-        pv_flush_tlb_all(c->v);
     free(b);
     if (done_at.addr && copy_to_guest(c, done_at, &i, sizeof(i)))
         rc = -EFAULT;
@@ -184,6 +194,62 @@ long do_update_va_mapping(struct caller *c, const uint64_t args[6])
     return rc ? rc : flush_for(v, args[2]);
 }
 
+/* ---- faults that Xen settles ---- */
+
+/* True if entry e at maddr was given the bit. */
+static bool give_bit(struct vcpu *v, uint64_t maddr, uint64_t e, uint64_t bit)
+{
+    struct pte_write w = {maddr, e | bit};
+
+    return !(e & bit) && !pv_write_ptes(v, &w, 1);
+}
+
+static long pin(struct vcpu *v, uint64_t gfn, unsigned int level);
+
+/*
+ * Tables that the guest once wrote to are writable for it ever after, and what
+ * it links in there is not seen: then look through all of the current tree.
+ */
+static bool is_table(struct vcpu *v, uint64_t gfn)
+{
+    const uint8_t *levels = v->d->pv->pt_level;
+
+    if (!domain_owns_frame(v->d, gfn))
+        return false;
+    if (!levels[gfn])
+        pin(v, v->cr3 >> 12, 4);
+    return levels[gfn];
+}
+
+bool pv_fix_fault(struct vcpu *v, uint64_t va, uint32_t error)
+{
+    struct domain *d = v->d;
+    uint64_t table = v->cr3 & PTE_ADDR, e, at;
+    unsigned int slot = va >> 39 & 511;
+    bool fixed = false;
+
+    if (slot >= MON_FIRST_SLOT && slot < MON_FIRST_SLOT + MON_NR_SLOTS)
+        return false;
+    for (int level = 3; level >= 0; level--) {
+        const uint64_t *t = domain_frame(d, table >> 12);
+
+        at = table + 8 * (va >> (12 + 9 * level) & 511);
+        e = t ? __atomic_load_n(&t[(at & 4095) / 8], __ATOMIC_RELAXED) : 0;
+        if (!(e & PTE_P))
+            return false;
+        fixed |= give_bit(v, at, e, PTE_U);
+        table = e & PTE_ADDR;
+        if (level && level < 3 && (e & PTE_PS))
+            break;
+    }
+    if ((error & PFEC_WRITE) && slot >= 256 && !(e & PTE_RW) &&
+        is_table(v, table >> 12))
+        fixed |= give_bit(v, at, e | PTE_U, PTE_RW);
+    if (fixed)
+        pv_flush_tlb(v);
+    return fixed;
+}
+
 /* ---- pinning ---- */
 
 /* Adds what Xen adds to every entry of a table tree that becomes one. */
@@ -197,6 +263,7 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
         return -EINVAL;
     if (vcpu_preempt(b->v))
         return -EINTR;
+    d->pv->pt_level[gfn] = level;
     for (unsigned int i = 0; i < 512 && !rc; i++) {
         uint64_t e = __atomic_load_n(&t[i], __ATOMIC_RELAXED);
         bool ours = level == 4 && i >= MON_FIRST_SLOT &&
@@ -245,10 +312,37 @@ static long pin(struct vcpu *v, uint64_t gfn, unsigned int level)
     return rc;
 }
 
+/*
+ * Forgets that a table is one, with what only it can lead to: the user half
+ * of an L4.  Its kernel half is shared with others.
+ */
+static void unpin_table(struct domain *d, uint64_t gfn, unsigned int level)
+{
+    const uint64_t *t = domain_frame(d, gfn);
+
+    if (!domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] != level)
+        return;
+    d->pv->pt_level[gfn] = 0;
+    for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
+        uint64_t e = __atomic_load_n(&t[i], __ATOMIC_RELAXED);
+
+        if ((e & PTE_P) && !(level < 4 && (e & PTE_PS)))
+            unpin_table(d, (e & PTE_ADDR) >> 12, level - 1);
+    }
+}
+
+static long unpin(struct vcpu *v, uint64_t gfn)
+{
+    if (!domain_owns_frame(v->d, gfn))
+        return -EINVAL;
+    unpin_table(v->d, gfn, v->d->pv->pt_level[gfn]);
+    return 0;
+}
+
 static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
 {
     struct batch *b;
-    long rc;
+    long rc = 0;
 
     if (user && !gfn) {
         v->user_cr3 = 0;
@@ -258,7 +352,12 @@ static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
     if (!b)
         return -ENOMEM;
     b->v = v;
-    rc = install_slots(b, gfn);
+    if (!domain_owns_frame(v->d, gfn))
+        rc = -EINVAL;
+    else if (v->d->pv->pt_level[gfn] != 4)
+        rc = pin_table(b, gfn, 4);
+    if (!rc)
+        rc = install_slots(b, gfn);
     if (!rc)
         rc = batch_write(b);
     free(b);
@@ -269,6 +368,11 @@ static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
         return 0;
     }
     return pv_load_cr3(v, gfn << 12);
+}
+
+long pv_new_baseptr(struct vcpu *v, uint64_t gfn)
+{
+    return new_baseptr(v, gfn, false);
 }
 
 static long clear_page(struct vcpu *v, uint64_t gfn)
@@ -288,7 +392,7 @@ static long mmuext(struct vcpu *v, const struct mmuext_op *op)
     case MMUEXT_PIN_L4_TABLE:
         return pin(v, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
     case MMUEXT_UNPIN_TABLE:
-        return domain_owns_frame(v->d, op->arg1.mfn) ? 0 : -EINVAL;
+        return unpin(v, op->arg1.mfn);
     case MMUEXT_NEW_BASEPTR:
         return new_baseptr(v, op->arg1.mfn, false);
     case MMUEXT_NEW_USER_BASEPTR:

@@ -25,6 +25,7 @@ struct pv_domain {
     uint64_t pt_gfn, pt_nr, pt_used; /* page tables of our slots */
     uint64_t slot_l3[MON_NR_SLOTS];  /* their L3 frames */
     uint64_t mmio_gfn;               /* free machine frames: device windows */
+    uint8_t *pt_level; /* of each guest frame: its level as a table, or 0 */
     uint16_t doorbell_port[DOORBELL_EVTCHN_NR]; /* evtchn port, 0 = free */
     int doorbell_fd[DOORBELL_EVTCHN_NR];
     pthread_mutex_t doorbell_lock;
@@ -97,6 +98,26 @@ bool pv_in_stub(const struct vcpu *v, uint64_t rip);
 
 /* Pushes an event upcall if one is due and the guest takes it. */
 void pv_deliver_upcall(struct vcpu *v);
+
+/*
+ * Carries out the instruction at rip, on which #GP or #UD was raised, if it is
+ * one that Xen emulates: true, and the registers are set to go on.
+ */
+bool pv_emulate(struct vcpu *v, unsigned int vector);
+
+/* Port I/O: a trapped device's, or nobody's (reads as ones). */
+void pv_port_io(struct vcpu *v, uint16_t port, unsigned int size, bool write,
+                uint8_t *data, unsigned int count);
+
+/*
+ * A protection fault of the guest's kernel at va that Xen would settle: a
+ * store into a page table, an entry written without the USER that Xen adds.
+ * True if there was something to put right: run on.  Own thread.
+ */
+bool pv_fix_fault(struct vcpu *v, uint64_t va, uint32_t error);
+
+/* MMUEXT_NEW_BASEPTR. */
+long pv_new_baseptr(struct vcpu *v, uint64_t gfn);
 
 /* Enters the handler of `vector` as Xen would; crashes without one. */
 void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error);
