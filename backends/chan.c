@@ -15,6 +15,9 @@
 #include "backends/ring.h"
 #include "hv/client/kxen.h"
 
+#define LOOKS     64 /* at the ring between looks at all else */
+#define LOOKS_HOT 8  /* of these, the first without pause */
+
 static int read_grefs(struct backend_chan *c, unsigned int max_order,
                       uint32_t *refs)
 {
@@ -142,7 +145,7 @@ void chan_disconnect(struct backend_chan *c)
 
 void chan_notify(struct backend_chan *c)
 {
-    atomic_fetch_add_explicit(&c->events_out, 1, memory_order_relaxed);
+    chan_count(&c->events_out, 1);
     xenevtchn_notify(c->xce, c->port);
 }
 
@@ -156,7 +159,7 @@ void chan_wait(struct backend_chan *c)
 
     if (poll(fds, 2, -1) > 0 && (fds[0].revents & POLLIN) &&
         !eventfd_read(c->evt_fd, &v))
-        atomic_fetch_add_explicit(&c->events_in, v, memory_order_relaxed);
+        chan_count(&c->events_in, v);
 }
 
 /*
@@ -167,23 +170,24 @@ void chan_wait(struct backend_chan *c)
 static bool spin(struct backend_chan *c)
 {
     int us = atomic_load_explicit(&c->poll_us, memory_order_relaxed);
-    uint64_t start, now;
+    uint64_t start = 0, now = 0;
     unsigned int i;
 
     if (!us)
         return false;
-    start = backend_now_ns();
     do {
-        /* The clock costs more than a look at the ring. */
-        for (i = 0; i < 16; i++) {
+        /* The clock costs more than a look at the ring: it comes late. */
+        for (i = 0; i < LOOKS; i++) {
             if (c->ops->turn(c->arg))
                 return true;
-            __builtin_ia32_pause();
+            if (i >= LOOKS_HOT)
+                __builtin_ia32_pause();
         }
-        now = backend_now_ns();
         if (atomic_load_explicit(&c->stop, memory_order_relaxed))
             return false;
         us = atomic_load_explicit(&c->poll_us, memory_order_relaxed);
+        now = us < 0 ? 0 : backend_now_ns();
+        start = start ? start : now;
     } while (us < 0 || now - start < (uint64_t)us * 1000);
     return false;
 }
@@ -199,7 +203,7 @@ static void *chan_thread(void *arg)
             continue;
         if (c->ops->arm(c->arg))
             continue;
-        atomic_fetch_add_explicit(&c->sleeps, 1, memory_order_relaxed);
+        chan_count(&c->sleeps, 1);
         if (c->ops->wait)
             c->ops->wait(c->arg);
         else

@@ -61,6 +61,14 @@ void chan_stop(struct backend_chan *c);
 /* Unmaps and unbinds all; chan_stop() first. */
 void chan_disconnect(struct backend_chan *c);
 
+/* Adds to a counter that one thread writes and any may read. */
+static inline void chan_count(atomic_ulong *counter, unsigned long n)
+{
+    unsigned long v = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, v + n, memory_order_relaxed);
+}
+
 void chan_notify(struct backend_chan *c);
 /* Sleeps till the frontend notifies or the thread is to stop. */
 void chan_wait(struct backend_chan *c);

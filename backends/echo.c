@@ -45,10 +45,9 @@ static bool echo_turn(void *arg)
         return false;
     for (i = 0; i < n; i++)
         echo_answer(e);
-    atomic_fetch_add_explicit(&e->requests, (unsigned long)n,
-                              memory_order_relaxed);
     if (BACK_RING_PUBLISH(&e->ring))
         chan_notify(&e->chan);
+    chan_count(&e->requests, (unsigned long)n);
     return true;
 }
 

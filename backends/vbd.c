@@ -57,7 +57,7 @@ static void vbd_ready(void *arg, int fd)
     eventfd_t n;
 
     if (fd == v->chan.evt_fd && !eventfd_read(fd, &n))
-        atomic_fetch_add_explicit(&v->chan.events_in, n, memory_order_relaxed);
+        chan_count(&v->chan.events_in, n);
 }
 
 /* ---- the thread ---- */
