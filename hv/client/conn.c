@@ -14,7 +14,12 @@
 
 /* The first part is for calls in passing, the rest for conn_arena_alloc(). */
 #define SCRATCH_SIZE (1u << 20)
-#define ALIGN(x)     (((x) + 63) & ~(size_t)63)
+
+/* A part of the arena in use, in order of offset. */
+struct arena_range {
+    struct arena_range *next;
+    size_t off, len;
+};
 
 static long exchange(struct conn *c, const struct privcmd_req *q, int fd,
                      struct privcmd_rep *r, int *reply_fd)
@@ -83,7 +88,6 @@ static long greet(struct conn *c)
         c->arena = NULL;
         return -errno;
     }
-    c->used = SCRATCH_SIZE;
     q.op = PRIVCMD_ARENA;
     q.args[0] = (uintptr_t)c->arena;
     return conn_call(c, &q, -1, &r, NULL);
@@ -114,6 +118,12 @@ void conn_close(struct conn *c)
 {
     if (!c)
         return;
+    while (c->ranges) {
+        struct arena_range *r = c->ranges;
+
+        c->ranges = r->next;
+        free(r);
+    }
     if (c->arena)
         munmap(c->arena, PRIVCMD_ARENA_SIZE);
     if (c->sock >= 0)
@@ -162,27 +172,59 @@ long conn_hypercall_arg(struct conn *c, uint64_t nr, uint64_t args[6],
     return rc;
 }
 
-void *conn_arena_alloc(struct conn *c, size_t size)
+/* First fit: where in the list a range of len bytes goes, and its offset. */
+static struct arena_range **find_gap(struct conn *c, size_t len, size_t align,
+                                     size_t *off)
 {
-    void *p = NULL;
+    struct arena_range **p;
 
-    size = ALIGN(size);
+    *off = SCRATCH_SIZE;
+    for (p = &c->ranges; *p; p = &(*p)->next) {
+        if ((*p)->off >= *off && (*p)->off - *off >= len)
+            return p;
+        *off = ((*p)->off + (*p)->len + align - 1) / align * align;
+    }
+    return *off <= PRIVCMD_ARENA_SIZE && len <= PRIVCMD_ARENA_SIZE - *off
+               ? p
+               : NULL;
+}
+
+void *conn_arena_alloc(struct conn *c, size_t size, size_t align)
+{
+    struct arena_range *r, **at;
+    uint8_t *p = NULL;
+
+    if (size > PRIVCMD_ARENA_SIZE)
+        return NULL;
+    r = malloc(sizeof(*r));
+    if (!r)
+        return NULL;
+    r->len = size ? size : 1;
     pthread_mutex_lock(&c->lock);
-    if (size <= PRIVCMD_ARENA_SIZE - c->used) {
-        p = c->arena + c->used;
-        c->used += size;
+    at = find_gap(c, r->len, align, &r->off);
+    if (at) {
+        r->next = *at;
+        *at = r;
+        p = c->arena + r->off;
     }
     pthread_mutex_unlock(&c->lock);
+    if (!p)
+        free(r);
     return p;
 }
 
-/* A stack: freeing anything but the newest only waits for conn_close(). */
-void conn_arena_free(struct conn *c, void *p, size_t size)
+void conn_arena_free(struct conn *c, void *p)
 {
+    struct arena_range **at = &c->ranges, *r;
+
     pthread_mutex_lock(&c->lock);
-    if (p && (uint8_t *)p + ALIGN(size) == c->arena + c->used)
-        c->used -= ALIGN(size);
+    while (*at && c->arena + (*at)->off != (uint8_t *)p)
+        at = &(*at)->next;
+    r = *at;
+    if (r)
+        *at = r->next;
     pthread_mutex_unlock(&c->lock);
+    free(r);
 }
 
 long conn_domain_memory(struct conn *c, uint32_t domid, int *fd,

@@ -8,11 +8,13 @@
 #include <stdint.h>
 #include "kxen/privcmd.h"
 
+struct arena_range;
+
 struct conn {
     pthread_mutex_t lock; /* one exchange at a time, and the arena */
     int sock;
     uint8_t *arena;
-    size_t used;
+    struct arena_range *ranges; /* given out by conn_arena_alloc() */
 };
 
 /* Connects to <run dir>/hv.sock.  NULL with errno. */
@@ -39,9 +41,12 @@ long conn_hypercall(struct conn *c, uint64_t nr, const uint64_t args[6]);
 long conn_hypercall_arg(struct conn *c, uint64_t nr, uint64_t args[6],
                         unsigned int arg_index, void *arg, size_t size);
 
-/* Arena memory that lives until conn_arena_free(); NULL when it is full. */
-void *conn_arena_alloc(struct conn *c, size_t size);
-void conn_arena_free(struct conn *c, void *p, size_t size);
+/*
+ * Arena memory that lives until conn_arena_free(), at a multiple of align (a
+ * power of two up to a page); NULL when it is full.  Freed in any order.
+ */
+void *conn_arena_alloc(struct conn *c, size_t size, size_t align);
+void conn_arena_free(struct conn *c, void *p);
 
 /* The memory of a domain: fd (the caller's) and its frames. */
 long conn_domain_memory(struct conn *c, uint32_t domid, int *fd,

@@ -12,9 +12,11 @@
 struct direct {
     struct direct *next;
     uint32_t domid;
+    unsigned int users; /* ports */
     uint8_t *mem;
     size_t mem_size;
     struct notify_page *page;
+    struct shared_info *shared;
     int nudge_fd;
     unsigned int nr_vcpus;
     int wake_fd[XEN_LEGACY_MAX_VCPUS];
@@ -60,6 +62,17 @@ static void direct_free(struct direct *g)
     free(g);
 }
 
+/* Once: others of domain 0 can write the page, and need not mean well. */
+static bool find_shared_info(struct direct *g)
+{
+    uint64_t off = __atomic_load_n(&g->page->shared_info_off, __ATOMIC_RELAXED);
+
+    if (off % 4096 || off > g->mem_size - sizeof(*g->shared))
+        return false;
+    g->shared = (void *)(g->mem + off);
+    return true;
+}
+
 static bool fill(struct direct *g, struct conn *c)
 {
     uint64_t frames, nr;
@@ -72,7 +85,7 @@ static bool fill(struct direct *g, struct conn *c)
     if (!g->mem || get_fd(c, g->domid, 0, &fd, &nr))
         return false;
     g->page = map_fd(fd, sizeof(*g->page));
-    if (!g->page || nr > XEN_LEGACY_MAX_VCPUS ||
+    if (!g->page || !find_shared_info(g) || nr > XEN_LEGACY_MAX_VCPUS ||
         get_fd(c, g->domid, 1, &g->nudge_fd, NULL))
         return false;
     for (; g->nr_vcpus < nr; g->nr_vcpus++)
@@ -82,14 +95,16 @@ static bool fill(struct direct *g, struct conn *c)
     return true;
 }
 
-struct direct *direct_find(struct direct **list, struct conn *c, uint32_t domid)
+struct direct *direct_get(struct direct **list, struct conn *c, uint32_t domid)
 {
     struct direct *g = *list;
 
     while (g && g->domid != domid)
         g = g->next;
-    if (g)
+    if (g) {
+        g->users++;
         return g;
+    }
     g = calloc(1, sizeof(*g));
     if (!g)
         return NULL;
@@ -99,19 +114,20 @@ struct direct *direct_find(struct direct **list, struct conn *c, uint32_t domid)
         direct_free(g);
         return NULL;
     }
+    g->users = 1;
     g->next = *list;
     *list = g;
     return g;
 }
 
-void direct_free_all(struct direct *list)
+void direct_put(struct direct **list, struct direct *g)
 {
-    while (list) {
-        struct direct *next = list->next;
-
-        direct_free(list);
-        list = next;
-    }
+    if (!g || --g->users)
+        return;
+    while (*list != g)
+        list = &(*list)->next;
+    *list = g->next;
+    direct_free(g);
 }
 
 static void kick(struct direct *g, unsigned int id)
@@ -141,7 +157,7 @@ static struct vcpu_info *info_of(void *ctx, evtchn_port_t port)
     if (!id || id > g->nr_vcpus)
         return NULL;
     off = __atomic_load_n(&g->page->vcpu[id - 1].info_off, __ATOMIC_SEQ_CST);
-    if (off > g->mem_size - sizeof(struct vcpu_info))
+    if (off % 8 || off > g->mem_size - sizeof(struct vcpu_info))
         return NULL;
     return (void *)(g->mem + off);
 }
@@ -157,7 +173,7 @@ static void kick_pollers(struct direct *g)
 bool direct_raise(struct direct *g, evtchn_port_t port)
 {
     struct evtchn_2l_target t = {
-        .shared = (void *)(g->mem + g->page->shared_info_off),
+        .shared = g->shared,
         .vcpu_info = info_of,
         .ctx = g,
     };

@@ -10,10 +10,12 @@
 
 struct direct;
 
-/* domid's in *list, made if it is new; NULL if that can't be. */
-struct direct *direct_find(struct direct **list, struct conn *c,
-                           uint32_t domid);
-void direct_free_all(struct direct *list);
+/*
+ * A reference to domid's in *list, made if it is new; NULL if that can't be.
+ * It keeps the domain's memory in being, dead or not: put it early.
+ */
+struct direct *direct_get(struct direct **list, struct conn *c, uint32_t domid);
+void direct_put(struct direct **list, struct direct *g);
 
 /* Raises port of the guest; false, and nothing done: ask hv. */
 bool direct_raise(struct direct *g, evtchn_port_t port);

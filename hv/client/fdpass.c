@@ -5,11 +5,36 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+/* Alignment makes room for two descriptors where one is wanted. */
 union control {
     char buf[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
 };
+
+/* The first descriptor that came; all others are closed. */
+static int take_fd(struct msghdr *m)
+{
+    int fd = -1;
+
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < n; i++) {
+            int got;
+
+            memcpy(&got, CMSG_DATA(h) + i * sizeof(int), sizeof(int));
+            if (fd < 0)
+                fd = got;
+            else
+                close(got);
+        }
+    }
+    return fd;
+}
 
 int fdpass_send(int sock, const void *buf, size_t len, int fd)
 {
@@ -45,7 +70,6 @@ ssize_t fdpass_recv(int sock, void *buf, size_t len, int *fd)
         .msg_control = c.buf,
         .msg_controllen = sizeof(c.buf),
     };
-    struct cmsghdr *h;
     ssize_t n;
 
     *fd = -1;
@@ -54,9 +78,6 @@ ssize_t fdpass_recv(int sock, void *buf, size_t len, int *fd)
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
-    h = CMSG_FIRSTHDR(&m);
-    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
-        h->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(h), sizeof(int));
+    *fd = take_fd(&m);
     return n;
 }

@@ -147,7 +147,7 @@ int kxctrl_vcpu_getinfo(kxctrl *k, uint32_t domid, uint32_t vcpu,
 /* A domctl or hypercall whose argument points to a second buffer. */
 static void *buffer(kxctrl *k, size_t size, int *rc)
 {
-    void *p = conn_arena_alloc(k->c, size);
+    void *p = conn_arena_alloc(k->c, size, 64);
 
     *rc = p ? 0 : -ENOMEM;
     return p;
@@ -170,7 +170,7 @@ static int context_op(kxctrl *k, uint32_t cmd, uint32_t domid, uint32_t vcpu,
     op.u.vcpucontext.ctxt.p = p;
     rc = domctl(k, &op);
     *ctx = *p;
-    conn_arena_free(k->c, p, sizeof(*p));
+    conn_arena_free(k->c, p);
     return rc;
 }
 
@@ -222,7 +222,7 @@ int kxctrl_domain_populate(kxctrl *k, uint32_t domid, uint64_t nr_frames,
         if (!rc && gfns)
             memcpy(gfns + done, p, n * sizeof(*p));
     }
-    conn_arena_free(k->c, p, size);
+    conn_arena_free(k->c, p);
     return rc;
 }
 
@@ -257,7 +257,7 @@ int kxctrl_domain_getinfolist(kxctrl *k, uint32_t first_domid, uint32_t max,
         rc = op.u.getdomaininfolist.num_domains;
         memcpy(info, p, rc * sizeof(*info));
     }
-    conn_arena_free(k->c, p, size);
+    conn_arena_free(k->c, p);
     return rc;
 }
 
@@ -277,7 +277,7 @@ int kxctrl_readconsole(kxctrl *k, char *buf, uint32_t size, int clear)
         rc = op.u.readconsole.count;
         memcpy(buf, p, rc);
     }
-    conn_arena_free(k->c, p, size);
+    conn_arena_free(k->c, p);
     return rc;
 }
 

@@ -97,33 +97,37 @@ int xencall5(xencall_handle *h, unsigned int op, uint64_t a1, uint64_t a2,
     return call(h, op, a1, a2, a3, a4, a5);
 }
 
+static void *alloc(xencall_handle *h, size_t size, size_t align)
+{
+    void *p = conn_arena_alloc(h->c, size, align);
+
+    if (p)
+        return memset(p, 0, size);
+    errno = ENOMEM;
+    return NULL;
+}
+
 void *xencall_alloc_buffer_pages(xencall_handle *h, size_t nr_pages)
 {
-    return xencall_alloc_buffer(h, nr_pages * PAGE);
+    if (nr_pages > PRIVCMD_ARENA_SIZE / PAGE) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return alloc(h, nr_pages * PAGE, PAGE);
 }
 
 void xencall_free_buffer_pages(xencall_handle *h, void *p, size_t nr_pages)
 {
-    conn_arena_free(h->c, p, nr_pages * PAGE);
+    (void)nr_pages;
+    conn_arena_free(h->c, p);
 }
 
-/* The size stands in front, for xencall_free_buffer(). */
 void *xencall_alloc_buffer(xencall_handle *h, size_t size)
 {
-    uint64_t *p = conn_arena_alloc(h->c, size + 64);
-
-    if (!p) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    *p = size + 64;
-    return memset(p + 8, 0, size);
+    return alloc(h, size, 64);
 }
 
 void xencall_free_buffer(xencall_handle *h, void *p)
 {
-    uint64_t *head = p;
-
-    if (p)
-        conn_arena_free(h->c, head - 8, head[-8]);
+    conn_arena_free(h->c, p);
 }

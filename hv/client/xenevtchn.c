@@ -52,6 +52,7 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
     e = errno;
     if (h->epoll >= 0)
         close(h->epoll);
+    pthread_mutex_destroy(&h->lock);
     free(h);
     errno = e;
     return NULL;
@@ -67,9 +68,14 @@ xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd,
     return NULL;
 }
 
-static void port_free(struct port *p)
+/* Of a port that is in no list any more. */
+static void port_free(xenevtchn_handle *h, struct port *p)
 {
-    close(p->fd);
+    pthread_mutex_lock(&h->lock);
+    direct_put(&h->guests, p->guest);
+    pthread_mutex_unlock(&h->lock);
+    if (p->fd >= 0)
+        close(p->fd);
     free(p);
 }
 
@@ -82,9 +88,8 @@ int xenevtchn_close(xenevtchn_handle *h)
         struct port *p = h->ports;
 
         h->ports = p->next;
-        port_free(p);
+        port_free(h, p);
     }
-    direct_free_all(h->guests);
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);
     free(h);
@@ -176,7 +181,9 @@ static int adopt(xenevtchn_handle *h, evtchn_port_t port)
     pthread_mutex_unlock(&h->lock);
     if (!rc)
         return port;
-    port_free(take_out(h, port));
+    p = take_out(h, port);
+    if (p)
+        port_free(h, p);
     close_port(h, port);
     return fail(rc);
 }
@@ -223,9 +230,9 @@ static void aim(xenevtchn_handle *h, evtchn_port_t port, uint32_t domid,
     struct port *p;
 
     pthread_mutex_lock(&h->lock);
-    g = direct_find(&h->guests, h->c, domid);
     p = *find(h, port);
-    if (p) {
+    g = p ? direct_get(&h->guests, h->c, domid) : NULL;
+    if (g) {
         p->guest = g;
         p->remote = remote;
     }
@@ -266,7 +273,7 @@ int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port)
     if (!p)
         return fail(-EINVAL);
     rc = close_port(h, port);
-    port_free(p);
+    port_free(h, p);
     return rc ? fail(rc) : 0;
 }
 

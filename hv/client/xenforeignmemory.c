@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* libxenforeignmemory's interface over privcmd. xenforeignmemory.h. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -61,6 +62,11 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *h, uint32_t dom,
 
     if (rc) {
         errno = -rc;
+        return NULL;
+    }
+    if (pages > SIZE_MAX / PAGE) {
+        close(fd);
+        errno = EINVAL;
         return NULL;
     }
     at = mmap(addr, pages * PAGE, PROT_NONE,

@@ -17,19 +17,26 @@
 #define PAGE     4096ul
 #define MAPS_MAX 1024 /* grants of one call */
 
+/* A domain's memory, open as long as grants of it are mapped. */
+struct memory {
+    struct memory *next;
+    uint32_t domid;
+    uint32_t users; /* grants */
+    int fd;
+};
+
+struct grant {
+    uint32_t handle;
+    struct memory *mem;
+};
+
 struct mapping {
     struct mapping *next;
     uint8_t *addr;
     uint32_t count;
     uint32_t clear_at;  /* byte to clear at unmap, or ~0 */
     evtchn_port_t port; /* to signal at unmap, or ~0 */
-    uint32_t handles[];
-};
-
-struct memory {
-    struct memory *next;
-    uint32_t domid;
-    int fd;
+    struct grant grants[];
 };
 
 struct xengntdev_handle {
@@ -112,34 +119,52 @@ static int status_errno(int16_t status)
 }
 
 /*
- * The descriptor of domid's memory.  Domain ids are not reused while hv runs
- * short of 32,000 domains, and a map that hv has just agreed to names a live
- * domain, so what is kept here stays right.
+ * A reference to domid's memory, NULL if it can't be had.  Kept by domain id: a
+ * grant that is mapped keeps the id from meaning another domain.
  */
-static int memory_fd(xengnttab_handle *h, uint32_t domid)
+static struct memory *memory_get(xengnttab_handle *h, uint32_t domid)
 {
     struct memory *m;
     uint64_t frames;
-    int fd = -1;
 
     pthread_mutex_lock(&h->lock);
     for (m = h->mems; m && m->domid != domid; m = m->next)
         ;
-    if (m) {
-        fd = m->fd;
-    } else if ((m = calloc(1, sizeof(*m)))) {
-        if (conn_domain_memory(h->c, domid, &fd, &frames)) {
+    if (!m && (m = calloc(1, sizeof(*m)))) {
+        if (conn_domain_memory(h->c, domid, &m->fd, &frames)) {
             free(m);
-            fd = -1;
+            m = NULL;
         } else {
             m->domid = domid;
-            m->fd = fd;
             m->next = h->mems;
             h->mems = m;
         }
     }
+    if (m)
+        m->users++;
     pthread_mutex_unlock(&h->lock);
-    return fd;
+    return m;
+}
+
+static void memory_put(xengnttab_handle *h, struct memory *m)
+{
+    struct memory **p = &h->mems;
+
+    if (!m)
+        return;
+    pthread_mutex_lock(&h->lock);
+    if (--m->users) {
+        m = NULL;
+    } else {
+        while (*p != m)
+            p = &(*p)->next;
+        *p = m->next;
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (m) {
+        close(m->fd);
+        free(m);
+    }
 }
 
 static long gnttab_op(xengnttab_handle *h, unsigned int cmd, void *arg,
@@ -149,22 +174,22 @@ static long gnttab_op(xengnttab_handle *h, unsigned int cmd, void *arg,
                               (uint64_t[6]){cmd, 0, count}, 1, arg, size);
 }
 
-static void unmap_handles(xengnttab_handle *h, const uint32_t *handles,
-                          uint32_t count)
+static void unpin(xengnttab_handle *h, const struct grant *grants,
+                  uint32_t count)
 {
     gnttab_unmap_grant_ref_t *u = calloc(count ? count : 1, sizeof(*u));
 
     if (!u)
         return; /* hv lets go of them when the connection closes */
     for (uint32_t i = 0; i < count; i++)
-        u[i].handle = handles[i];
+        u[i].handle = grants[i].handle;
     gnttab_op(h, GNTTABOP_unmap_grant_ref, u, count * sizeof(*u), count);
     free(u);
 }
 
 /* Asks hv for all; on any refusal none stays mapped.  0 or -errno. */
 static long pin(xengnttab_handle *h, gnttab_map_grant_ref_t *ops,
-                uint32_t count, uint32_t *handles)
+                uint32_t count, struct grant *grants)
 {
     uint32_t ok = 0;
     long rc =
@@ -174,27 +199,38 @@ static long pin(xengnttab_handle *h, gnttab_map_grant_ref_t *ops,
         return rc;
     for (uint32_t i = 0; i < count; i++) {
         if (ops[i].status == GNTST_okay)
-            handles[ok++] = ops[i].handle;
+            grants[ok++].handle = ops[i].handle;
         else if (!rc)
             rc = -status_errno(ops[i].status);
     }
     if (rc)
-        unmap_handles(h, handles, ok);
+        unpin(h, grants, ok);
     return rc;
 }
 
-static long map_frames(xengnttab_handle *h, uint8_t *at,
-                       const gnttab_map_grant_ref_t *ops, uint32_t count,
-                       int prot)
+static long map_frames(xengnttab_handle *h, struct mapping *m,
+                       const gnttab_map_grant_ref_t *ops, int prot)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        int fd = memory_fd(h, ops[i].dom);
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct memory *mem = memory_get(h, ops[i].dom);
 
-        if (fd < 0 || mmap(at + i * PAGE, PAGE, prot, MAP_SHARED | MAP_FIXED,
-                           fd, ops[i].dev_bus_addr & ~(PAGE - 1)) == MAP_FAILED)
-            return fd < 0 ? -ESRCH : -errno;
+        if (!mem)
+            return -ESRCH;
+        m->grants[i].mem = mem;
+        if (mmap(m->addr + i * PAGE, PAGE, prot, MAP_SHARED | MAP_FIXED,
+                 mem->fd, ops[i].dev_bus_addr & ~(PAGE - 1)) == MAP_FAILED)
+            return -errno;
     }
     return 0;
+}
+
+/* Undoes map_frames() and pin(), whole or in part. */
+static void unmap(xengnttab_handle *h, struct mapping *m)
+{
+    munmap(m->addr, m->count * PAGE);
+    for (uint32_t i = 0; i < m->count; i++)
+        memory_put(h, m->grants[i].mem);
+    unpin(h, m->grants, m->count);
 }
 
 static void *map_refs(xengnttab_handle *h, uint32_t count,
@@ -209,7 +245,7 @@ static void *map_refs(xengnttab_handle *h, uint32_t count,
     if (!count || count > MAPS_MAX)
         return fail(-EINVAL);
     ops = calloc(count, sizeof(*ops));
-    m = calloc(1, sizeof(*m) + count * sizeof(m->handles[0]));
+    m = calloc(1, sizeof(*m) + count * sizeof(m->grants[0]));
     rc = ops && m ? 0 : -ENOMEM;
     if (rc)
         goto out;
@@ -228,14 +264,14 @@ static void *map_refs(xengnttab_handle *h, uint32_t count,
         rc = -errno;
         goto out;
     }
-    rc = pin(h, ops, count, m->handles);
-    if (!rc) {
-        rc = map_frames(h, m->addr, ops, count, prot);
-        if (rc)
-            unmap_handles(h, m->handles, count);
-    }
+    rc = pin(h, ops, count, m->grants);
     if (rc) {
         munmap(m->addr, count * PAGE);
+        goto out;
+    }
+    rc = map_frames(h, m, ops, prot);
+    if (rc) {
+        unmap(h, m);
         goto out;
     }
     pthread_mutex_lock(&h->lock);
@@ -306,8 +342,7 @@ int xengnttab_unmap(xengnttab_handle *h, void *start_address, uint32_t count)
         return -1;
     }
     notify(h, m);
-    munmap(m->addr, count * PAGE);
-    unmap_handles(h, m->handles, count);
+    unmap(h, m);
     free(m);
     return 0;
 }
