@@ -226,15 +226,23 @@ out:
     return rc;
 }
 
+static void print_tables(const struct kxb *b, const struct args *args)
+{
+    for (struct kxb_suite *s = suites; s; s = s->next) {
+        if (!wanted(args, s))
+            continue;
+        if (s->print)
+            s->print(b);
+        else
+            kxb_print_table(b, s->name);
+    }
+}
+
 static int report(struct kxb *b, const struct args *args)
 {
     kxb_finish(b);
-    if (!args->json || strcmp(args->json, "-")) {
-        kxb_print_table(b);
-        for (struct kxb_suite *s = suites; s; s = s->next)
-            if (s->print && wanted(args, s))
-                s->print(b);
-    }
+    if (!args->json || strcmp(args->json, "-"))
+        print_tables(b, args);
     return args->json ? write_json(b, args->json) : 0;
 }
 
@@ -251,6 +259,7 @@ int main(int argc, char **argv)
     rc = run_suites(&b, &args);
     if (report(&b, &args))
         rc = -EIO;
+    kxb_host_stop(&b);
     if (rmdir(b.work_dir))
         kxb_say("scratch left in %s: %s", b.work_dir, strerror(errno));
     kxb_free_rows(&b);

@@ -45,6 +45,7 @@ struct kxb {
     const char *only;    /* variants to measure, comma separated; NULL: all */
     char bin_dir[4096];  /* where kxl and hv stand */
     char work_dir[4096]; /* scratch, on a disk */
+    bool host_runs;
     struct kxb_row *rows;
     size_t nr_rows;
 };
@@ -54,7 +55,7 @@ struct kxb_suite {
     const char *help;
     /* One run: adds samples.  0 or -Exxx after saying why on stderr. */
     int (*run)(struct kxb *b, unsigned run);
-    /* Optional: a table of its own for people, after the common one. */
+    /* Optional: a table of its own for people, in place of the common one. */
     void (*print)(const struct kxb *b);
     struct kxb_suite *next;
 };
@@ -108,28 +109,48 @@ double kxb_quantile(const double *sorted, size_t nr, double q);
 
 /* kxbench_report.c */
 
-/* The aligned table for people, on stdout. */
-void kxb_print_table(const struct kxb *b);
+/* A suite's rows as an aligned table for people, on stdout. */
+void kxb_print_table(const struct kxb *b, const char *suite);
 /* {"host": {...}, "rows": [...]}; a new reference, NULL without memory. */
 json_t *kxb_json(const struct kxb *b);
 
-/* kxbench_guest.c */
+/* kxbench_host.c */
 
-/* Called for each "BENCH {json}" line of a guest. */
-typedef int (*kxb_bench_fn)(struct kxb *b, const json_t *line, void *arg);
+/*
+ * A host of our own (hv, kxenstored, dom0) in work_dir, started at the first
+ * call.  0, or -Exxx after saying why.
+ */
+int kxb_host_start(struct kxb *b);
+/* Stops it, if it runs, and removes what it left. */
+void kxb_host_stop(struct kxb *b);
+/*
+ * Runs kxl with these arguments (NULL ends them; "kxl" is put in front).
+ * 0 and, if out is not NULL, its standard output as a string for the caller
+ * to free; else -Exxx after saying why on stderr.
+ */
+int kxb_kxl(struct kxb *b, char **out, ...) __attribute__((sentinel));
+
+/* kxbench_guest.c */
 
 struct kxb_guest {
     const char *extra;   /* command line */
     const char *devices; /* further lines of xl.cfg */
     int poll_us;         /* how long backends spin; -1: they never sleep */
+    bool echo;           /* give it the echo device */
+};
+
+/* What a run of the guest left. */
+struct kxb_result {
+    json_t *lines; /* an array of its "BENCH {...}" lines' objects; ours */
+    double exits;  /* of its vCPUs to hv, over its whole life */
 };
 
 /*
- * Boots the bench guest privately by `kxl run` and feeds its BENCH lines to
- * fn.  0, or -Exxx after saying why on stderr.
+ * Boots the bench guest to its end.  0 and *res, whose lines the caller
+ * releases; or -Exxx after saying why on stderr.
  */
-int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest, kxb_bench_fn fn,
-                  void *arg);
+int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest,
+                  struct kxb_result *res);
 /* A file of `size` bytes, filled, under work_dir.  0 or -Exxx. */
 int kxb_make_image(struct kxb *b, char *path, size_t path_size, uint64_t size);
 

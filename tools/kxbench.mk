@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MIT
 KXBENCH_OBJS := $(call objs,$(wildcard tools/kxbench*.c))
-$(eval $(call program,kxbench,$(KXBENCH_OBJS),,-ljansson -luring -lm))
+$(eval $(call program,kxbench,$(KXBENCH_OBJS),kxen xenstore,\
+	-ljansson -luring -lm))

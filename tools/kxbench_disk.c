@@ -15,6 +15,8 @@
 #define IMAGE_SIZE   (64u << 20)
 #define FLOOR_PREFIX "host_uring"
 #define HOST_OPS     2000u
+#define OPS_FEW      100u
+#define OPS_MANY     4000u
 
 struct variant {
     const char *name;
@@ -38,6 +40,8 @@ static const struct variant variants[] = {
     {"xen_polled", "Xen ring, polled",
      "disk = [ \"format=raw, vdev=xvda, access=rw, target=%s\" ]", "xen", true},
 };
+static const struct variant floor_variant = {.name = FLOOR_PREFIX,
+                                             .title = "io_uring, no guest"};
 #define NR_VARIANTS (sizeof(variants) / sizeof(variants[0]))
 
 /* Is the variant in the comma-separated --only list? */
@@ -58,57 +62,35 @@ static bool variant_wanted(const struct kxb *b, const struct variant *v)
     return false;
 }
 
-/* A plain number of the line becomes one sample of row variant_op_key. */
-static int add_scalar(struct kxb *b, const char *base, const char *key,
-                      const char *unit, const char *floor, double value)
-{
-    char name[3 * KXB_NAME_MAX];
+/* What the guest is to do; every way, the same. */
+struct work {
+    const char *name; /* as in the guest's lines */
+    const char *title;
+    const char *extra;
+    bool queued; /* needs a queue, which ATA has not */
+};
 
-    snprintf(name, sizeof(name), "%s_%s", base, key);
-    return kxb_add(b, SUITE, name, unit, floor, &value, 1);
+static const struct work works[] = {
+    {"read4k", "4 KiB random reads", "op=read", false},
+    {"write4k", "4 KiB random writes", "op=write", false},
+    {"read4k_qd32", "4 KiB reads, 32 in flight", "op=read depth=32", true},
+};
+#define NR_WORKS (sizeof(works) / sizeof(works[0]))
+
+/* One run of the guest, summed up. */
+struct figures {
+    json_t *line; /* owned */
+    double ops, ns, events, exits;
+};
+
+static double member(const json_t *line, const char *key)
+{
+    return json_number_value(json_object_get(line, key));
 }
 
-/* Counts over the whole workload, turned into counts per operation. */
-static int add_counts(struct kxb *b, const char *base, const json_t *line)
-{
-    static const char *const keys[] = {"exits", "events"};
-    double ops = json_number_value(json_object_get(line, "ops"));
-    double ns = json_number_value(json_object_get(line, "ns"));
-    int rc = 0;
-
-    if (ops <= 0)
-        return 0;
-    if (ns > 0)
-        rc = add_scalar(b, base, "ops", "ops/s", NULL, ops * 1e9 / ns);
-    for (size_t i = 0; i < 2 && !rc; i++) {
-        const json_t *n = json_object_get(line, keys[i]);
-        char unit[16];
-
-        snprintf(unit, sizeof(unit), "%s/op", keys[i]);
-        if (json_is_number(n))
-            rc = add_scalar(b, base, keys[i], unit, NULL,
-                            json_number_value(n) / ops);
-    }
-    return rc;
-}
-
-static int disk_line(struct kxb *b, const json_t *line, void *arg)
-{
-    const struct variant *v = arg;
-    const char *op = json_string_value(json_object_get(line, "name"));
-    char base[2 * KXB_NAME_MAX], floor[KXB_NAME_MAX];
-    int rc;
-
-    if (!op)
-        return 0;
-    snprintf(base, sizeof(base), "%s_%.60s", v->name, op);
-    snprintf(floor, sizeof(floor), FLOOR_PREFIX "_%.48s", op);
-    rc = kxb_add_json(b, SUITE, base, "ns", floor, line);
-    return rc ? rc : add_counts(b, base, line);
-}
-
-static int variant_run(struct kxb *b, const struct variant *v,
-                       const char *image)
+static int work_once(struct kxb *b, const struct variant *v,
+                     const struct work *w, const char *image, unsigned count,
+                     struct figures *f)
 {
     char device[6000], extra[256];
     const struct kxb_guest guest = {
@@ -116,12 +98,88 @@ static int variant_run(struct kxb *b, const struct variant *v,
         .devices = device,
         .poll_us = v->polled ? -1 : 0,
     };
+    struct kxb_result res;
+    int rc;
+
+    snprintf(device, sizeof(device), v->device, image);
+    snprintf(extra, sizeof(extra), "bench=disk driver=%s polled=%d %s count=%u",
+             v->driver, v->polled, w->extra, count);
+    rc = kxb_guest_run(b, &guest, &res);
+    if (rc)
+        return rc;
+    f->line = json_incref(json_array_get(res.lines, 0));
+    json_decref(res.lines);
+    f->exits = res.exits;
+    f->ops = member(f->line, "ops");
+    f->ns = member(f->line, "ns");
+    f->events = member(f->line, "events");
+    return f->ops > 0 ? 0 : -EPROTO;
+}
+
+static int add_figure(struct kxb *b, const char *base, const char *key,
+                      const char *unit, double value)
+{
+    char name[3 * KXB_NAME_MAX];
+
+    snprintf(name, sizeof(name), "%s_%s", base, key);
+    return kxb_add(b, SUITE, name, unit, NULL, &value, 1);
+}
+
+/*
+ * Exits are counted over a guest's life: those of a life with few operations,
+ * start and end included, are taken off.
+ */
+static int add_figures(struct kxb *b, const struct variant *v,
+                       const struct work *w, const struct figures *few,
+                       const struct figures *many)
+{
+    char base[2 * KXB_NAME_MAX], floor[KXB_NAME_MAX];
+    double exits = (many->exits - few->exits) / (many->ops - few->ops);
+    int rc;
+
+    snprintf(base, sizeof(base), "%s_%s", v->name, w->name);
+    snprintf(floor, sizeof(floor), FLOOR_PREFIX "_%s", w->name);
+    rc = kxb_add_json(b, SUITE, base, "ns", w->queued ? NULL : floor,
+                      many->line);
+    if (!rc)
+        rc = add_figure(b, base, "ops", "ops/s", many->ops * 1e9 / many->ns);
+    if (!rc)
+        rc = add_figure(b, base, "exits", "exits/op", exits > 0 ? exits : 0);
+    if (!rc)
+        rc = add_figure(b, base, "events", "events/op",
+                        many->events / many->ops);
+    return rc;
+}
+
+static int work_run(struct kxb *b, const struct variant *v,
+                    const struct work *w, const char *image)
+{
+    struct figures few = {0}, many = {0};
+    unsigned count = b->quick ? OPS_MANY / 10 : OPS_MANY;
+    int rc = work_once(b, v, w, image, OPS_FEW, &few);
+
+    if (!rc)
+        rc = work_once(b, v, w, image, count, &many);
+    if (!rc)
+        rc = add_figures(b, v, w, &few, &many);
+    json_decref(few.line);
+    json_decref(many.line);
+    return rc;
+}
+
+static int variant_run(struct kxb *b, const struct variant *v,
+                       const char *image)
+{
+    int rc = 0, one;
 
     kxb_say("disk: %s", v->title);
-    snprintf(device, sizeof(device), v->device, image);
-    snprintf(extra, sizeof(extra), "bench=disk driver=%s polled=%d%s",
-             v->driver, v->polled, b->quick ? " quick=1" : "");
-    return kxb_guest_run(b, &guest, disk_line, (void *)v);
+    for (size_t i = 0; i < NR_WORKS; i++) {
+        if (works[i].queued && v == variants)
+            continue;
+        one = work_run(b, v, &works[i], image);
+        rc = rc ? rc : one;
+    }
+    return rc;
 }
 
 static int floor_run(struct kxb *b, const char *image)
@@ -155,17 +213,20 @@ static int disk_run(struct kxb *b, unsigned run)
     return rc;
 }
 
+/* NAN when it was not measured. */
 static double figure(const struct kxb *b, const struct variant *v,
-                     const char *op, const char *key, double *p99)
+                     const char *work, const char *key, double *p99)
 {
-    char name[2 * KXB_NAME_MAX];
+    char name[3 * KXB_NAME_MAX];
     const struct kxb_row *row;
 
-    snprintf(name, sizeof(name), "%s_%s%s", v->name, op, key);
+    snprintf(name, sizeof(name), "%s_%s%s", v->name, work, key);
     row = kxb_row_find(b, SUITE, name);
+    if (!row || !kxb_row_has_data(row))
+        return NAN;
     if (p99)
-        *p99 = row ? row->all.p99 : NAN;
-    return row && kxb_row_has_data(row) ? row->all.median : NAN;
+        *p99 = row->all.p99;
+    return row->all.median;
 }
 
 static void print_cell(int width, int digits, double x)
@@ -177,41 +238,40 @@ static void print_cell(int width, int digits, double x)
 }
 
 static void print_variant(const struct kxb *b, const struct variant *v,
-                          const char *op, double first)
+                          const struct work *w, double first)
 {
-    double p99, median = figure(b, v, op, "", &p99);
-    double ops = figure(b, v, op, "_ops", NULL);
+    double p99 = NAN, median = figure(b, v, w->name, "", &p99);
+    double ops = figure(b, v, w->name, "_ops", NULL);
 
-    printf("%-24s", v->title);
+    printf("%-26s", v->title);
     print_cell(10, 0, ops);
     print_cell(10, 2, median / 1000);
     print_cell(10, 2, p99 / 1000);
-    print_cell(9, 3, figure(b, v, op, "_exits", NULL));
-    print_cell(10, 3, figure(b, v, op, "_events", NULL));
+    print_cell(9, 2, figure(b, v, w->name, "_exits", NULL));
+    print_cell(10, 2, figure(b, v, w->name, "_events", NULL));
     print_cell(8, 1, ops / first);
     putchar('\n');
 }
 
-static void print_op(const struct kxb *b, const char *op, const char *title)
+/* Ratios are of operations per second, to the first way's one at a time. */
+static void print_work(const struct kxb *b, const struct work *w)
 {
-    double first = figure(b, &variants[0], op, "_ops", NULL);
-    bool any = false;
+    const char *first = w->queued ? works[0].name : w->name;
+    double ops = figure(b, &variants[0], first, "_ops", NULL);
 
+    printf("\n%-26s %10s %10s %10s %9s %10s %8s\n", w->title, "ops/s",
+           "median us", "p99 us", "exits/op", "events/op", "ratio");
     for (size_t i = 0; i < NR_VARIANTS; i++)
-        any = any || !isnan(figure(b, &variants[i], op, "", NULL));
-    if (!any)
-        return;
-    printf("\n%-24s %10s %10s %10s %9s %10s %8s\n", title, "ops/s", "median us",
-           "p99 us", "exits/op", "events/op", "x first");
-    for (size_t i = 0; i < NR_VARIANTS; i++)
-        if (!isnan(figure(b, &variants[i], op, "", NULL)))
-            print_variant(b, &variants[i], op, first);
+        if (!isnan(figure(b, &variants[i], w->name, "", NULL)))
+            print_variant(b, &variants[i], w, ops);
+    if (!isnan(figure(b, &floor_variant, w->name, "", NULL)))
+        print_variant(b, &floor_variant, w, ops);
 }
 
 static void disk_print(const struct kxb *b)
 {
-    print_op(b, "read4k", "4 KiB random reads");
-    print_op(b, "write4k", "4 KiB random writes");
+    for (size_t i = 0; i < NR_WORKS; i++)
+        print_work(b, &works[i]);
 }
 
 KXB_SUITE(disk, .name = SUITE,

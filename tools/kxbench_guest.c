@@ -3,20 +3,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include <xenstore.h>
 
-#define BENCH_MARK  "BENCH "
-#define LINES_KEPT  12
-#define FILL_CHUNK  (1u << 20)
-#define GUEST_MEM   64
-#define GUEST_LIMIT "120" /* seconds a run may take, at most */
+#define __XEN_TOOLS__ 1
+#include <xen/xen.h>
+#include <xen/domctl.h>
+#include <xen/sched.h>
 
-extern char **environ;
+#include "hv/client/kxen.h"
+
+#define BENCH_MARK "BENCH "
+#define LINES_KEPT 12
+#define FILL_CHUNK (1u << 20)
+#define GUEST_MEM  64
+#define LIMIT_NS   120000000000ull /* a run may take, at most */
+#define STEP_NS    20000000        /* between looks at the domain */
+#define LOG_NS     2000000000ull   /* for the last line to reach the log */
 
 /* The last console lines, shown when the guest fails. */
 struct tail {
@@ -70,119 +77,247 @@ static int write_config(const struct kxb *b, const char *path,
     }
     fprintf(f,
             "name = \"kxbench\"\nkernel = \"%s\"\nmemory = %d\n"
-            "extra = \"%s\"\non_poweroff = \"destroy\"\n"
-            "on_crash = \"destroy\"\n%s",
+            "extra = \"%s\"\non_poweroff = \"preserve\"\n"
+            "on_crash = \"preserve\"\n%s\n",
             image, GUEST_MEM, guest->extra, guest->devices);
     return fclose(f) ? -EIO : 0;
 }
 
-/* Starts `kxl run cfg`; its standard output is *out. */
-static int spawn_kxl(const struct kxb *b, const char *cfg, pid_t *pid, int *out)
+/* Makes the domain, paused. */
+static int guest_create(struct kxb *b, const struct kxb_guest *guest,
+                        uint32_t *domid)
 {
-    char kxl[5000];
-    char *argv[] = {"timeout", "-k",  "5",         GUEST_LIMIT,
-                    kxl,       "run", (char *)cfg, NULL};
-    posix_spawn_file_actions_t acts;
-    int fds[2], rc;
+    char cfg[5000], *text = NULL;
+    json_t *made = NULL, *id;
+    int rc;
 
-    snprintf(kxl, sizeof(kxl), "%s/kxl", b->bin_dir);
-    if (pipe2(fds, O_CLOEXEC))
+    snprintf(cfg, sizeof(cfg), "%s/bench.cfg", b->work_dir);
+    rc = write_config(b, cfg, guest);
+    if (!rc)
+        rc = kxb_kxl(b, &text, "create", "-p", "--json", cfg, NULL);
+    unlink(cfg);
+    if (rc)
+        return rc;
+    made = json_loads(text, 0, NULL);
+    id = json_object_get(made, "domid");
+    *domid = (uint32_t)json_integer_value(id);
+    rc = *domid ? 0 : -EPROTO;
+    if (rc)
+        kxb_say("`kxl create --json` printed no domid: %s", text);
+    json_decref(made);
+    free(text);
+    return rc;
+}
+
+/* One node of the store, with the domain as owner if it is the frontend's. */
+static int store_put(struct xs_handle *xs, uint32_t owner, const char *dir,
+                     const char *node, const char *value)
+{
+    struct xs_permissions perms[] = {{owner, XS_PERM_NONE},
+                                     {owner ? 0 : ~0u, XS_PERM_READ}};
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s%s%s", dir, *node ? "/" : "", node);
+    if (!xs_write(xs, XBT_NULL, path, value, (unsigned)strlen(value)))
         return -errno;
-    posix_spawn_file_actions_init(&acts);
-    posix_spawn_file_actions_addopen(&acts, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&acts, fds[1], 1);
-    rc = posix_spawnp(pid, "timeout", &acts, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&acts);
-    close(fds[1]);
-    if (rc) {
-        kxb_say("cannot start %s: %s", kxl, strerror(rc));
-        close(fds[0]);
-        return -rc;
-    }
-    *out = fds[0];
+    return !owner || xs_set_permissions(xs, XBT_NULL, path, perms, 2) ? 0
+                                                                      : -errno;
+}
+
+/* The backend's part is readable by the frontend's domain. */
+static int store_share(struct xs_handle *xs, uint32_t domid, const char *path)
+{
+    struct xs_permissions perms[] = {{0, XS_PERM_NONE}, {domid, XS_PERM_READ}};
+
+    return xs_set_permissions(xs, XBT_NULL, path, perms, 2) ? 0 : -errno;
+}
+
+/* What libxl would write for a device of ours: both halves, state 1. */
+static int echo_plant(struct xs_handle *xs, uint32_t domid, const char *poll_us)
+{
+    char fe[128], be[128], state[160], id[16];
+
+    snprintf(id, sizeof(id), "%u", domid);
+    snprintf(fe, sizeof(fe), "/local/domain/%u/device/echo/0", domid);
+    snprintf(be, sizeof(be), "/local/domain/0/backend/echo/%u/0", domid);
+    snprintf(state, sizeof(state), "%s/state", be);
+    if (store_put(xs, domid, fe, "", "") ||
+        store_put(xs, domid, fe, "backend", be) ||
+        store_put(xs, domid, fe, "backend-id", "0") ||
+        store_put(xs, domid, fe, "state", "1") ||
+        store_put(xs, 0, be, "frontend", fe) ||
+        store_put(xs, 0, be, "frontend-id", id) ||
+        store_put(xs, 0, be, "online", "1") ||
+        store_put(xs, 0, be, "poll-us", poll_us) ||
+        store_put(xs, 0, be, "state", "1") || store_share(xs, domid, be) ||
+        store_share(xs, domid, state))
+        return -errno;
     return 0;
 }
 
-static int bench_line(struct kxb *b, const char *text, kxb_bench_fn fn,
-                      void *arg)
+/* What the configuration cannot say: how backends wait, and the echo device. */
+static int store_prepare(const struct kxb_guest *guest, uint32_t domid)
+{
+    struct xs_handle *xs = xs_open(0);
+    char poll_us[16], vbd[128], *there;
+    unsigned len;
+    int rc = 0;
+
+    if (!xs) {
+        rc = -errno;
+        goto out;
+    }
+    snprintf(poll_us, sizeof(poll_us), "%d", guest->poll_us);
+    snprintf(vbd, sizeof(vbd), "/local/domain/0/backend/vbd/%u/51712", domid);
+    there = xs_read(xs, XBT_NULL, vbd, &len);
+    free(there);
+    if (there)
+        rc = store_put(xs, 0, vbd, "poll-us", poll_us);
+    if (!rc && guest->echo)
+        rc = echo_plant(xs, domid, poll_us);
+    xs_close(xs);
+out:
+    if (rc)
+        kxb_say("cannot prepare the guest's devices in the store: %s",
+                strerror(-rc));
+    return rc;
+}
+
+/* Waits till the domain has shut down; its SHUTDOWN_* code or -Exxx. */
+static int wait_for_end(kxctrl *k, uint32_t domid)
+{
+    const struct timespec step = {.tv_nsec = STEP_NS};
+    struct xen_domctl_getdomaininfo info;
+    uint64_t start = kxb_now();
+    int rc;
+
+    while (!(rc = kxctrl_domain_getinfo(k, domid, &info))) {
+        if (info.flags & XEN_DOMINF_shutdown)
+            return (info.flags >> XEN_DOMINF_shutdownshift) &
+                   XEN_DOMINF_shutdownmask;
+        if (kxb_now() - start > LIMIT_NS)
+            return -ETIMEDOUT;
+        nanosleep(&step, NULL);
+    }
+    return rc;
+}
+
+static int bench_line(struct kxb_result *res, const char *text)
 {
     json_error_t err;
     json_t *line = json_loads(text, 0, &err);
-    int rc;
 
     if (!line) {
         kxb_say("the guest's line is not JSON: %s: %.60s", err.text, text);
         return -EPROTO;
     }
-    rc = fn(b, line, arg);
-    json_decref(line);
-    return rc;
+    return json_array_append_new(res->lines, line) ? -ENOMEM : 0;
 }
 
-static int read_lines(struct kxb *b, int fd, struct tail *tail, kxb_bench_fn fn,
-                      void *arg)
+static int read_lines(const char *path, struct tail *tail,
+                      struct kxb_result *res)
 {
-    FILE *f = fdopen(fd, "r");
+    FILE *f = fopen(path, "re");
     char *line = NULL;
     size_t size = 0;
-    int rc = 0, one;
+    int rc = f ? 0 : -errno;
 
-    if (!f) {
-        close(fd);
-        return -ENOMEM;
-    }
-    while (getline(&line, &size, f) > 0) {
+    while (f && !rc && getline(&line, &size, f) > 0) {
         char *mark = strstr(line, BENCH_MARK);
 
         line[strcspn(line, "\r\n")] = '\0';
         tail_add(tail, line);
-        if (!mark)
-            continue;
-        one = bench_line(b, mark + strlen(BENCH_MARK), fn, arg);
-        rc = rc ? rc : one;
+        if (mark)
+            rc = bench_line(res, mark + strlen(BENCH_MARK));
     }
     free(line);
-    fclose(f);
+    if (f)
+        fclose(f);
     return rc;
 }
 
-/* How the guest ended, in words unless well. */
-static int guest_end(pid_t pid, const struct tail *tail)
+/* A guest's last words may reach its log after its end: the size settles. */
+static void log_settle(const char *path)
 {
-    int status;
+    const struct timespec step = {.tv_nsec = STEP_NS};
+    uint64_t start = kxb_now();
+    off_t last = -1, size = 0;
 
-    if (waitpid(pid, &status, 0) < 0)
-        return -errno;
-    if (WIFEXITED(status) && !WEXITSTATUS(status))
-        return 0;
-    kxb_say("the bench guest did not end well (status %d)",
-            WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
-    tail_show(tail);
-    return -EIO;
+    while (size != last && kxb_now() - start < LOG_NS) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        last = size;
+        nanosleep(&step, NULL);
+        size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+        if (fd >= 0)
+            close(fd);
+    }
 }
 
-int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest, kxb_bench_fn fn,
-                  void *arg)
+static int guest_measure(kxctrl *k, uint32_t domid, struct kxb_result *res)
 {
+    struct kxen_exit_stats s = {0};
     struct tail tail = {0};
-    char cfg[5000], poll_us[16];
-    pid_t pid = -1;
-    int out = -1, rc, end;
+    char leaf[64], log[5000];
+    int code = wait_for_end(k, domid), rc;
 
-    snprintf(cfg, sizeof(cfg), "%s/bench.cfg", b->work_dir);
-    rc = write_config(b, cfg, guest);
+    kxctrl_exit_stats(k, domid, &s);
+    res->exits =
+        (double)(s.hypercall + s.trap + s.pio + s.mmio + s.signal + s.other);
+    snprintf(leaf, sizeof(leaf), "console/%u.log", domid);
+    kxen_path(log, sizeof(log), leaf);
+    log_settle(log);
+    rc = read_lines(log, &tail, res);
+    if (!rc && code == SHUTDOWN_poweroff)
+        return 0;
+    if (code < 0)
+        kxb_say("the bench guest: %s", strerror(-code));
+    else
+        kxb_say("the bench guest did not end well (SHUTDOWN code %d)", code);
+    tail_show(&tail);
+    return rc ? rc : -EIO;
+}
+
+/* The domain exists; it does not when we leave. */
+static int guest_life(struct kxb *b, const struct kxb_guest *guest,
+                      uint32_t domid, struct kxb_result *res)
+{
+    kxctrl *k = kxctrl_open();
+    char id[16];
+    int rc = k ? 0 : -errno;
+
     if (rc)
-        return rc;
-    snprintf(poll_us, sizeof(poll_us), "%d", guest->poll_us);
-    setenv("KXEN_POLL_US", poll_us, 1);
-    rc = spawn_kxl(b, cfg, &pid, &out);
-    if (rc)
-        goto out_cfg;
-    rc = read_lines(b, out, &tail, fn, arg);
-    end = guest_end(pid, &tail);
-    rc = rc ? rc : end;
-out_cfg:
-    unlink(cfg);
+        kxb_say("cannot reach hv: %s", strerror(-rc));
+    snprintf(id, sizeof(id), "%u", domid);
+    if (!rc)
+        rc = store_prepare(guest, domid);
+    if (!rc)
+        rc = kxb_kxl(b, NULL, "unpause", id, NULL);
+    if (!rc)
+        rc = guest_measure(k, domid, res);
+    if (k)
+        kxctrl_close(k);
+    if (kxb_kxl(b, NULL, "destroy", id, NULL) && !rc)
+        rc = -EIO;
+    return rc;
+}
+
+int kxb_guest_run(struct kxb *b, const struct kxb_guest *guest,
+                  struct kxb_result *res)
+{
+    uint32_t domid;
+    int rc;
+
+    *res = (struct kxb_result){.lines = json_array()};
+    rc = kxb_host_start(b);
+    if (!rc)
+        rc = guest_create(b, guest, &domid);
+    if (!rc)
+        rc = guest_life(b, guest, domid, res);
+    if (rc) {
+        json_decref(res->lines);
+        res->lines = NULL;
+    }
     return rc;
 }
 

@@ -105,25 +105,30 @@ static void print_row(const struct kxb_row *row, int width)
     printf(" %8s  %s\n", text, row->floor[0] ? row->floor : "-");
 }
 
-void kxb_print_table(const struct kxb *b)
+/* Is this a row to print; if so, is its name the widest so far? */
+static bool row_shows(const struct kxb_row *row, const char *suite, int *width)
 {
-    const char *suite = "";
+    int len = (int)strlen(row->name);
+
+    if (strcmp(row->suite, suite) || !kxb_row_has_data(row))
+        return false;
+    if (len > *width)
+        *width = len;
+    return true;
+}
+
+void kxb_print_table(const struct kxb *b, const char *suite)
+{
     int width = 8;
+    bool any = false;
 
     for (size_t i = 0; i < b->nr_rows; i++)
-        if ((int)strlen(b->rows[i].name) > width)
-            width = (int)strlen(b->rows[i].name);
-    for (size_t i = 0; i < b->nr_rows; i++) {
-        const struct kxb_row *row = &b->rows[i];
-
-        if (!kxb_row_has_data(row))
-            continue;
-        if (strcmp(suite, row->suite)) {
-            suite = row->suite;
-            printf("%s%-*s  %-8s %10s %10s %10s %10s %8s  %s\n", i ? "\n" : "",
-                   width, suite, "unit", "median", "q1", "q3", "p99", "ratio",
-                   "against");
-        }
-        print_row(row, width);
-    }
+        any |= row_shows(&b->rows[i], suite, &width);
+    if (!any)
+        return;
+    printf("\n%-*s  %-8s %10s %10s %10s %10s %8s  %s\n", width, suite, "unit",
+           "median", "q1", "q3", "p99", "ratio", "against");
+    for (size_t i = 0; i < b->nr_rows; i++)
+        if (row_shows(&b->rows[i], suite, &width))
+            print_row(&b->rows[i], width);
 }

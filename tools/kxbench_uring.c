@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,6 +96,21 @@ static int uring_latency(struct uring *u, bool write, double *ns, unsigned nr)
     return 0;
 }
 
+/* The latencies, and as a row of its own how many fit in a second. */
+static int add_rows(struct kxb *b, const char *name, const double *ns,
+                    unsigned nr)
+{
+    char ops[KXB_NAME_MAX];
+    double sum = 0, rate;
+    int rc = kxb_add(b, KXB_DISK_SUITE, name, "ns", NULL, ns, nr);
+
+    for (unsigned i = 0; i < nr; i++)
+        sum += ns[i];
+    rate = nr * 1e9 / sum;
+    snprintf(ops, sizeof(ops), "%.48s_ops", name);
+    return rc ? rc : kxb_add(b, KXB_DISK_SUITE, ops, "ops/s", NULL, &rate, 1);
+}
+
 int kxb_uring_run(struct kxb *b, const char *image, bool write,
                   const char *name, unsigned nr)
 {
@@ -106,7 +122,7 @@ int kxb_uring_run(struct kxb *b, const char *image, bool write,
         goto out;
     rc = uring_latency(&u, write, ns, nr);
     if (!rc)
-        rc = kxb_add(b, KXB_DISK_SUITE, name, "ns", NULL, ns, nr);
+        rc = add_rows(b, name, ns, nr);
     uring_close(&u);
 out:
     if (rc)

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Proves that kxbench measures every row it promises, in JSON of the promised
+# form, each held against a floor of the same run; and that a wrong use of it is
+# answered with a reason.
+# serial: it spins on all CPUs
+# timeout: 120
+set -u
+. "$KXEN_TOP/tests/lib.sh"
+
+expect 1 "no suite 'disc'" "$BIN/kxbench" disc
+expect 1 "number from 1 to" "$BIN/kxbench" --runs none disk
+expect 1 'usage' "$BIN/kxbench"
+json=$KXEN_TEST_TMP/rows.json
+"$BIN/kxbench" floors disk console --quick --json "$json" ||
+    fail "kxbench ended with status $?"
+python3 - "$json" <<'END' || fail "the JSON is not as promised"
+import json, sys
+report = json.load(open(sys.argv[1]))
+assert set(report) == {"host", "rows"}, set(report)
+assert report["host"]["kvm"] in ("hardware", "software"), report["host"]
+rows = {(r["suite"], r["name"]): r for r in report["rows"]}
+keys = {"suite", "name", "unit", "median", "q1", "q3", "p99", "runs", "floor", "ratio"}
+floors = dict(ring_polled_rtt="cacheline_rtt", evtchn_send="ioeventfd_out",
+              hypercall_exit="pio_exit", hypercall_noexit="pio_exit",
+              cacheline_rtt=None, ioeventfd_out=None, pio_exit=None)
+ways = "ata virtio virtio_ioeventfd xen_event xen_polled".split()
+disk = [f"{w}_{o}{k}" for w in ways for o in ("read4k", "write4k")
+        for k in ("", "_ops", "_exits", "_events")]
+for r in rows.values():
+    assert set(r) == keys, r
+    assert r["q1"] <= r["median"] <= r["q3"] <= r["p99"] or r["unit"] != "ns", r
+    assert (r["ratio"] is None) == (r["floor"] is None), r
+    if r["floor"]:
+        floor = rows[r["suite"], r["floor"]]
+        assert abs(r["ratio"] * floor["median"] / r["median"] - 1) < 1e-6, r
+for name, floor in floors.items():
+    assert rows["floors", name]["floor"] == floor, name
+for name in disk:
+    assert ("disk", name) in rows, name
+for name in "uart_chars", "xen_chars":
+    assert rows["console", name]["median"] > 0, name
+assert rows["disk", "ata_read4k_exits"]["median"] > rows["disk", "xen_polled_read4k_exits"]["median"]
+END
+left=$(find "$KXEN_TEST_TMP" -name 'kxbench-*')
+[ -z "$left" ] || fail "scratch left behind: $left"
