@@ -28,4 +28,5 @@ xenstore_CLIENT := $(call objs,$(wildcard xenstore/client/*.c))
 $(B)/bin/kxenstore: $(xenstore_CLIENT) $(B)/lib/libxenstore.so
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(CC) $(HOST_LDFLAGS) -o $@ $(xenstore_CLIENT) \
-		-L$(B)/lib -lxenstore -ljansson -Wl,-rpath,'$$ORIGIN/../lib'
+		-L$(B)/lib -lxenstore -ljansson \
+		-Wl,-rpath,'$$ORIGIN/../lib:$$ORIGIN/../lib/kxen'

@@ -410,6 +410,55 @@ static void test_damage(void **state)
     boot();
 }
 
+/* Live update: a socket's client goes on too, in the middle of everything. */
+static void test_socket_handed_on(void **state)
+{
+    struct sf_conn *c = sf_open(0), *n;
+    struct sconn *parked;
+    uint32_t t;
+
+    (void)state;
+    sf_is(sf_write(c, 0, "/d/x", "1"), "OK");
+    sf_is(sf_watch(c, "/d", "tok"), "OK");
+    sf_event(c);
+    t = sf_start(c);
+    sf_is(sf_write(c, t, "/d/y", "2"), "OK");
+    c->room = 10; /* a reply is half sent, a request half read */
+    sf_put_request(c, XS_READ, 0, "/d/x", 5);
+    sf_put(c, "half", 4);
+    sf_run(c);
+    assert_int_equal(c->out_len - c->out_pos, 10);
+    assert_int_equal(journal_socket(&c->c, 9), 0);
+    journal_close(sf.s, false);
+    sf_close(c);
+    die_and_return();
+    parked = sf.s->parked_sockets;
+    assert_non_null(parked);
+    assert_int_equal(parked->jkey, JKEY_SOCKET + 9);
+    n = sf_open(0);
+    store_lock(sf.s);
+    sf.s->parked_sockets = parked->next_parked;
+    assert_int_equal(
+        sconn_take_over(&n->c, parked, parked->out_bytes - parked->out_sent),
+        0);
+    free(n->c.shadow);
+    n->c.shadow = NULL;
+    store_unlock(sf.s);
+    sconn_unpark(parked);
+    assert_int_equal(sconn_flush(&n->c), 0);
+    assert_int_equal(n->out_len, sizeof(struct xsd_sockmsg) + 1 - 10);
+    assert_int_equal(n->out[n->out_len - 1], '1');
+    assert_int_equal(n->c.in_end - n->c.in_start, 4);
+    n->c.in_start = n->c.in_end = n->out_len = n->out_pos = 0;
+    sf_is(sf_read(n, t, "/d/y"), "2");
+    sf_is(sf_end(n, t, "T"), "OK");
+    sf_is(sf_event(n), "/d/y tok");
+    sf_close(n);
+    die_and_return();
+    assert_null(sf.s->parked_sockets);
+    assert_int_equal(sf.s->nr_watches, 0);
+}
+
 /* A journal is renewed when it has grown, with a ring in full use. */
 static void test_checkpoint(void **state)
 {
@@ -450,6 +499,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_socket_handed_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
     };
 

@@ -77,7 +77,10 @@ static int set_run_dir(const char *dir)
     return setenv("XENSTORED_PATH", path, 1);
 }
 
-/* 0, 1 for help, -1 for a usage error. */
+/*
+ * Options up to the next word: those before the command, then, unless it is
+ * control, those behind it.  0, 1 for help, -1 for a usage error.
+ */
 static int parse(int argc, char **argv, struct client *c)
 {
     static const struct option longs[] = {
@@ -88,8 +91,7 @@ static int parse(int argc, char **argv, struct client *c)
     };
     int ch;
 
-    c->count = -1;
-    while ((ch = getopt_long(argc, argv, "fhprn:", longs, NULL)) != -1) {
+    while ((ch = getopt_long(argc, argv, "+fhprn:", longs, NULL)) != -1) {
         c->json |= ch == 'j';
         c->full |= ch == 'f';
         c->perms |= ch == 'p';
@@ -142,16 +144,24 @@ static int run(struct client *c, const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct client c = {0};
+    struct client c = {.count = -1};
+    const char *name;
     int rc = parse(argc, argv, &c);
 
+    name = argv[optind];
+    if (!rc && name && strcmp(name, "control")) {
+        optind++;
+        rc = parse(argc, argv, &c);
+    } else {
+        optind++;
+    }
     if (rc > 0) {
         print_usage(stdout);
         return 0;
     }
-    if (rc < 0 || optind == argc) {
+    if (rc < 0 || !name) {
         print_usage(stderr);
         return 1;
     }
-    return run(&c, argv[optind], argc - optind - 1, argv + optind + 1);
+    return run(&c, name, argc - optind, argv + optind);
 }

@@ -22,6 +22,7 @@ void sconn_init(struct sconn *c, struct store *s, const struct sconn_ops *ops,
     c->store = s;
     c->ops = ops;
     c->who.id = domid;
+    c->jkey = domid;
     snprintf(c->name, sizeof(c->name), "%s", name);
     CDS_INIT_LIST_HEAD(&c->watches);
     pthread_mutex_init(&c->out_lock, NULL);

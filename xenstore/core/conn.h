@@ -64,6 +64,8 @@ struct sconn {
     size_t in_start, in_end; /* unread bytes of in[] */
     char in[2 * SCONN_MESSAGE_MAX];
 
+    uint32_t jkey;               /* its name in the journal, see journal.h */
+    struct sconn *next_parked;   /* of the store: sockets, see journal.h */
     struct sconn_shadow *shadow; /* a ring's, where there is a journal */
     bool parked;                 /* read from the journal, without a wire */
 
@@ -101,9 +103,11 @@ int sconn_flush(struct sconn *c);
 /* Whether its output is so far behind that it should not be read. */
 bool sconn_stalled(struct sconn *c);
 
-/* A connection without a wire for domid's journal; freed by sconn_unpark(). */
-struct sconn *sconn_park(struct store *s, uint32_t domid);
+/* A connection without a wire, read from a journal; freed by sconn_unpark(). */
+struct sconn *sconn_park(struct store *s, uint32_t jkey);
 void sconn_unpark(struct sconn *c);
+/* Drops sockets that nobody handed on: their clients are gone. */
+void sconn_unpark_sockets(struct store *s);
 
 /*
  * Moves everything of a parked connection to c.  Of its output, the last

@@ -183,6 +183,27 @@ static int control_quota_soft(struct call *call)
     return quota_command(call, true);
 }
 
+/* Xen's words: -s starts it, -f names another binary to go on with. */
+static int control_live_update(struct call *call)
+{
+    struct store *s = call->v.store;
+    const char *binary = NULL;
+    bool go = false;
+
+    for (unsigned int i = 1; i < call->argc; i++) {
+        if (!strcmp(call->argv[i], "-s"))
+            go = true;
+        else if (!strcmp(call->argv[i], "-f") && i + 1 < call->argc)
+            binary = call->argv[++i];
+        else if (strcmp(call->argv[i], "-F"))
+            return -EINVAL;
+    }
+    if (!go || (binary && access(binary, X_OK)))
+        return -EINVAL;
+    return s->live_update ? s->live_update(s->live_update_ctx, binary)
+                          : -ENOSYS;
+}
+
 static int control_help(struct call *call);
 
 static const struct {
@@ -192,6 +213,7 @@ static const struct {
 } commands[] = {
     {"check", control_check, ""},
     {"help", control_help, ""},
+    {"live-update", control_live_update, "[-f <binary>] -s"},
     {"log", control_log, "on|off"},
     {"logfile", control_logfile, "<file>"},
     {"memreport", control_memreport, "[<file>]"},

@@ -185,7 +185,7 @@ void jrec_special(struct journal *j, int which, const struct ndata *d)
 void jrec_watch(struct journal *j, enum jtype type, const struct watch *w)
 {
     jrec_begin(j, type);
-    jrec_u32(j, w->conn->who.id);
+    jrec_u32(j, w->conn->jkey);
     jrec_u32(j, w->hidden);
     jrec_u32(j, w->depth);
     jrec_string(j, w->point->path);
@@ -352,7 +352,7 @@ static void conn_record(struct sconn *c, enum jtype type, const void *bytes,
     if (!j)
         return;
     jrec_begin(j, type);
-    jrec_u32(j, c->who.id);
+    jrec_u32(j, c->jkey);
     jrec_bytes(j, bytes, len);
     jrec_end(j);
 }
@@ -430,6 +430,28 @@ void journal_txn_end(struct sconn *c, const struct txn *t)
 {
     if (c->shadow)
         conn_record(c, J_TXN_END, &t->id, sizeof(t->id));
+}
+
+int journal_socket(struct sconn *c, int fd)
+{
+    struct store *s = c->store;
+    struct journal *j = s->journal;
+
+    c->shadow = calloc(1, sizeof(*c->shadow));
+    if (!c->shadow)
+        return -ENOMEM;
+    c->jkey = JKEY_SOCKET + fd;
+    c->shadow->in_len = c->in_end - c->in_start;
+    memcpy(c->shadow->in, c->in + c->in_start, c->shadow->in_len);
+    store_lock(s);
+    jrec_begin(j, J_SOCKET);
+    jrec_u32(j, c->jkey);
+    jrec_u32(j, c->out_sent);
+    jrec_string(j, c->name);
+    jrec_end(j);
+    journal_dump_conn(j, c);
+    store_unlock(s);
+    return 0;
 }
 
 static struct touch *find_touch(struct txn *t, const char *path)

@@ -21,12 +21,19 @@
 
 struct journal;
 
+/*
+ * Connections are named by a ring's domain, or by JKEY_SOCKET plus a socket's
+ * descriptor.  The latter are written only for a live update, which hands the
+ * descriptors on; otherwise a socket's client sees its connection close.
+ */
+#define JKEY_SOCKET 0x10000u
+
 /* What the journal knows of a ring that the connection itself does not. */
 struct sconn_shadow {
     uint32_t in_total;  /* bytes taken off the request ring, ever */
     uint32_t out_total; /* bytes queued for the reply ring, ever */
     size_t in_len;      /* of a request not yet run */
-    char in[16 + 4096];
+    char in[2 * (16 + 4096)];
 };
 
 /*
@@ -37,6 +44,13 @@ struct sconn_shadow {
 int journal_open(struct store *s, const char *path);
 /* Unmaps it; with forget, the file is removed. */
 void journal_close(struct store *s, bool forget);
+
+/*
+ * Writes a socket's connection, of descriptor fd, for the process that takes
+ * over.  It then stands in s->parked_sockets there, once journal_open() is
+ * done.  -ENOMEM.
+ */
+int journal_socket(struct sconn *c, int fd);
 
 /* Completes the group under way. */
 void journal_commit(struct store *s);

@@ -24,7 +24,7 @@ static void dump_output(struct journal *j, struct sconn *c)
 {
     for (struct outmsg *m = c->out_first; m; m = m->next) {
         jrec_begin(j, J_OUT);
-        jrec_u32(j, c->who.id);
+        jrec_u32(j, c->jkey);
         jrec_bytes(j, m->bytes, m->len);
         jrec_end(j);
     }
@@ -40,14 +40,14 @@ static void dump_stream(struct journal *j, struct sconn *c)
     for (struct outmsg *m = c->out_first; m; m = m->next)
         queued += m->len;
     jrec_begin(j, J_CONN);
-    jrec_u32(j, c->who.id);
+    jrec_u32(j, c->jkey);
     jrec_u32(j, sh->in_total - sh->in_len);
     jrec_u32(j, sh->out_total - queued);
     jrec_end(j);
     dump_output(j, c);
     pthread_mutex_unlock(&c->out_lock);
     jrec_begin(j, J_IN);
-    jrec_u32(j, c->who.id);
+    jrec_u32(j, c->jkey);
     jrec_bytes(j, sh->in, sh->in_len);
     jrec_end(j);
 }
@@ -58,8 +58,8 @@ static void dump_stream(struct journal *j, struct sconn *c)
  */
 static void dump_txn(struct journal *j, struct sconn *c, struct txn *t)
 {
-    uint32_t id[2] = {c->who.id, t->id};
-    bool doomed = txn_conflicts(t, c->store->root);
+    uint32_t id[2] = {c->jkey, t->id};
+    bool doomed = t->doomed || txn_conflicts(t, c->store->root);
 
     jrec_begin(j, J_TXN);
     jrec_bytes(j, id, sizeof(id));
@@ -78,7 +78,7 @@ static void dump_txn(struct journal *j, struct sconn *c, struct txn *t)
     jrec_end(j);
 }
 
-static void dump_conn(struct journal *j, struct sconn *c)
+void journal_dump_conn(struct journal *j, struct sconn *c)
 {
     struct watch *w;
 
@@ -97,7 +97,7 @@ static void dump_domain(struct journal *j, struct sdom *d)
     for (int q = 0; q < QUOTA_COUNT; q++)
         if (d->quota_set[q])
             jrec_quota(j, d, q, d->quota[q]);
-    dump_conn(j, d->conn);
+    journal_dump_conn(j, d->conn);
 }
 
 void journal_dump(struct store *s, struct journal *j)

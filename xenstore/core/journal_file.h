@@ -26,6 +26,7 @@ enum jtype {
     J_TOUCH,
     J_TXN_NODE,
     J_TXN_RM,
+    J_SOCKET,
 };
 
 #define J_MAGIC "KXENSTJ1"
@@ -66,6 +67,9 @@ void jrec_end(struct journal *j);
 
 /* Writes the whole store into an empty journal.  journal_dump.c */
 void journal_dump(struct store *s, struct journal *j);
+
+/* Writes one connection that has a shadow. */
+void journal_dump_conn(struct journal *j, struct sconn *c);
 
 /* Applies the complete groups of j.  journal_load.c */
 int journal_load(struct store *s, const struct journal *j);

@@ -4,6 +4,7 @@
  * it has watches, transactions and queues, and waits for its wire.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,11 +79,19 @@ static bool take_node(struct cursor *c, struct node_args *n)
     return !c->bad;
 }
 
-static struct sconn *conn_of(struct store *s, uint32_t domid)
+/* The connection of that name in the journal. */
+static struct sconn *conn_of(struct store *s, uint32_t key)
 {
-    struct sdom *d = sdom_find(s, domid);
+    struct sconn *c = s->parked_sockets;
+    struct sdom *d;
 
-    return d ? d->conn : NULL;
+    if (key < JKEY_SOCKET) {
+        d = sdom_find(s, key);
+        return d ? d->conn : NULL;
+    }
+    while (c && c->jkey != key)
+        c = c->next_parked;
+    return c;
 }
 
 static struct txn *txn_of(struct store *s, struct cursor *c)
@@ -174,10 +183,31 @@ static int load_domain(struct store *s, struct cursor *c)
     return c->bad ? -EINVAL : 0;
 }
 
+static int load_socket(struct store *s, struct cursor *c)
+{
+    uint32_t key = take_u32(c), sent = take_u32(c);
+    const char *name = take_string(c);
+    struct sconn *conn;
+
+    if (c->bad || key < JKEY_SOCKET)
+        return -EINVAL;
+    conn = sconn_park(s, key);
+    if (!conn)
+        return -ENOMEM;
+    snprintf(conn->name, sizeof(conn->name), "%s", name);
+    conn->out_sent = sent;
+    conn->next_parked = s->parked_sockets;
+    s->parked_sockets = conn;
+    return 0;
+}
+
 static int load_conn(struct store *s, struct cursor *c)
 {
-    struct sdom *d = sdom_find(s, take_u32(c));
-    uint32_t in = take_u32(c), out = take_u32(c);
+    uint32_t key = take_u32(c), in = take_u32(c), out = take_u32(c);
+    struct sdom *d = sdom_find(s, key);
+
+    if (key >= JKEY_SOCKET)
+        return conn_of(s, key) ? 0 : -EINVAL;
 
     if (c->bad || !d)
         return -EINVAL;
@@ -350,6 +380,7 @@ static int (*const loaders[])(struct store *s, struct cursor *c) = {
     [J_TXN_DOOMED] = load_txn_doomed,
     [J_TXN_NODE] = load_txn_node,
     [J_TXN_RM] = load_txn_rm,
+    [J_SOCKET] = load_socket,
 };
 
 static int load_record(struct store *s, struct cursor *all)

@@ -11,8 +11,9 @@
 
 static const struct sconn_ops parked_ops = {0};
 
-struct sconn *sconn_park(struct store *s, uint32_t domid)
+struct sconn *sconn_park(struct store *s, uint32_t jkey)
 {
+    uint32_t domid = jkey < JKEY_SOCKET ? jkey : 0;
     struct sconn *c = malloc(sizeof(*c));
     char name[32];
 
@@ -20,6 +21,7 @@ struct sconn *sconn_park(struct store *s, uint32_t domid)
         return NULL;
     snprintf(name, sizeof(name), "domain %u", domid);
     sconn_init(c, s, &parked_ops, domid, name);
+    c->jkey = jkey;
     c->parked = true;
     c->shadow = calloc(1, sizeof(*c->shadow));
     if (c->shadow)
@@ -32,6 +34,16 @@ void sconn_unpark(struct sconn *c)
 {
     sconn_fini(c);
     free(c);
+}
+
+void sconn_unpark_sockets(struct store *s)
+{
+    while (s->parked_sockets) {
+        struct sconn *c = s->parked_sockets;
+
+        s->parked_sockets = c->next_parked;
+        sconn_unpark(c);
+    }
 }
 
 /* Drops what is sent already from the front of the queue. */

@@ -181,6 +181,7 @@ void store_destroy(struct store *s)
 {
     journal_close(s, false);
     drop_domains(s);
+    sconn_unpark_sockets(s);
     for (int k = 0; k < STORE_NR_SPECIAL; k++)
         ndata_put(&s->tree, s->special[k].data);
     tree_put(&s->tree, s->root);

@@ -98,8 +98,12 @@ enum { STORE_INTRODUCE, STORE_RELEASE, STORE_NR_SPECIAL };
 struct store {
     pthread_mutex_t lock; /* recursive: a ring's request holds it throughout */
     unsigned int depth;   /* of the lock */
-    struct journal *journal; /* NULL: nothing is kept */
-    bool loading;            /* what happens has happened before: no events */
+    struct journal *journal;      /* NULL: nothing is kept */
+    struct sconn *parked_sockets; /* handed on by a live update */
+    /* Replaces the process by binary (NULL: its own); NULL: cannot. */
+    int (*live_update)(void *ctx, const char *binary);
+    void *live_update_ctx;
+    bool loading; /* what happens has happened before: no events */
     pthread_mutex_t admin;
     struct tnode *root; /* published by rcu_assign_pointer() */
     struct tree tree;

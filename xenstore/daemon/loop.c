@@ -43,6 +43,18 @@ void stask_own(struct stask *t)
     pthread_mutex_unlock(&t->worker->lock);
 }
 
+int sworker_for_each(struct sworker *w, int (*fn)(struct stask *t, void *arg),
+                     void *arg)
+{
+    struct stask *t;
+    int rc = 0;
+
+    cds_list_for_each_entry (t, &w->owned, all)
+        if (!rc)
+            rc = fn(t, arg);
+    return rc;
+}
+
 void stask_disown(struct stask *t)
 {
     pthread_mutex_lock(&t->worker->lock);

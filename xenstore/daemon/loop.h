@@ -50,6 +50,9 @@ struct sworker {
 int sworker_init(struct sworker *w, struct store *s);
 /* After its thread has ended: ends and frees the tasks it owns. */
 void sworker_fini(struct sworker *w);
+/* Calls fn for each task it owns, until non-zero; its thread has ended. */
+int sworker_for_each(struct sworker *w, int (*fn)(struct stask *t, void *arg),
+                     void *arg);
 /* Serves until sworker_stop(). */
 void sworker_run(struct sworker *w);
 /* From any thread or a signal handler. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hv/client/kxen.h"
+#include "xenstore/core/conn.h"
 #include "xenstore/core/domain.h"
 #include "xenstore/core/journal.h"
 #include "xenstore/daemon/hvlink.h"
@@ -46,6 +47,10 @@ struct options {
     unsigned int threads;
     bool trace;
     bool no_journal;
+    int listener; /* got by a live update, or -1 */
+    char **argv;
+    char *binary;    /* to go on with; NULL: stop */
+    char self[4096]; /* where this program was; it may be a newer one now */
 };
 
 /* Stops the workers on SIGTERM or SIGINT. */
@@ -54,6 +59,7 @@ struct stopper {
     struct sworker *workers;
     unsigned int nr_workers;
     int fd;
+    struct options *options;
 };
 
 static bool stopper_turn(struct stask *t, uint32_t events)
@@ -66,14 +72,20 @@ static bool stopper_turn(struct stask *t, uint32_t events)
     return false;
 }
 
-static int stopper_open(struct stopper *st, struct sworker *w, unsigned int nr)
+static sigset_t stop_signals(void)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
+    return set;
+}
+
+static int stopper_open(struct stopper *st, struct sworker *w, unsigned int nr)
+{
+    sigset_t set = stop_signals();
+
     st->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     st->workers = w;
     st->nr_workers = nr;
@@ -97,12 +109,15 @@ static int parse(int argc, char **argv, struct options *o)
         {"threads", required_argument, NULL, 't'},
         {"trace", no_argument, NULL, 'v'},
         {"no-journal", no_argument, NULL, 'j'},
+        {"resume", required_argument, NULL, 'R'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int c;
 
     o->threads = default_threads();
+    o->listener = -1;
+    o->argv = argv;
     while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         if (c == 'r' && kxen_set_run_dir(optarg))
             return -1;
@@ -110,6 +125,8 @@ static int parse(int argc, char **argv, struct options *o)
             o->threads = strtoul(optarg, NULL, 10);
         if (c == 'v')
             o->trace = true;
+        if (c == 'R')
+            o->listener = atoi(optarg);
         if (c == 'j')
             o->no_journal = true;
         if (c == 'h') {
@@ -194,11 +211,15 @@ static void raise_file_limit(void)
     setrlimit(RLIMIT_NOFILE, &rl);
 }
 
-static int listen_at(struct sworker *w, unsigned int nr, struct slistener **l)
+static int listen_at(const struct options *o, struct sworker *w,
+                     struct slistener **l)
 {
     char path[4096];
+    unsigned int nr = o->threads;
     int rc = socket_path(path, sizeof(path));
 
+    if (!rc && o->listener >= 0)
+        return slistener_resume(w, nr, path, o->listener, l);
     if (!rc)
         rc = make_folders(path);
     if (!rc)
@@ -246,6 +267,67 @@ static int keep_journal(struct store *s)
     return rc;
 }
 
+/* CONTROL live-update: the workers end, then hand_on() goes on. */
+static int start_live_update(void *ctx, const char *binary)
+{
+    struct stopper *st = ctx;
+
+    if (!st->task.worker->store->journal)
+        return -ENOSYS; /* there is nothing to hand the state on in */
+    if (st->options->binary)
+        return -EBUSY;
+    st->options->binary = strdup(binary ? binary : st->options->self);
+    if (!st->options->binary)
+        return -ENOMEM;
+    stopper_turn(&st->task, 0);
+    return 0;
+}
+
+/* The arguments of before, with the listener's descriptor behind them. */
+static char **resume_args(char **argv, char *fd)
+{
+    size_t n = 0;
+    char **args;
+
+    while (argv[n])
+        n++;
+    args = calloc(n + 3, sizeof(*args));
+    if (!args)
+        return NULL;
+    memcpy(args, argv, n * sizeof(*args));
+    if (n >= 3 && !strcmp(argv[n - 2], "--resume"))
+        n -= 2;
+    args[n++] = "--resume";
+    args[n] = fd;
+    return args;
+}
+
+/*
+ * Makes this process a new one that has all connections.  Returns only if it
+ * could not: then the store ends, and clients see it go.
+ */
+static void hand_on(const struct options *o, struct store *s,
+                    struct slistener *l)
+{
+    char number[16], **args;
+    sigset_t none;
+    int fd;
+
+    store_thread_enter();
+    fd = slistener_hand_on(l);
+    store_thread_leave();
+    snprintf(number, sizeof(number), "%d", fd);
+    args = resume_args(o->argv, number);
+    if (fd < 0 || !args)
+        return;
+    store_log(s, "live update: going on as %s", o->binary);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv(o->binary, args);
+    store_log(s, "live update: cannot run %s: %s; stopping", o->binary,
+              strerror(errno));
+}
+
 /*
  * The end of a store that was asked to stop.  The journal stays if there are
  * guests whose rings the next store has to go on with.
@@ -264,7 +346,7 @@ static void finish(struct store *s, struct sworker *w, unsigned int nr,
     store_thread_leave();
 }
 
-static int serve(const struct options *o, struct store *s)
+static int serve(struct options *o, struct store *s)
 {
     struct sworker workers[MAX_THREADS];
     struct slistener *listener = NULL;
@@ -281,11 +363,20 @@ static int serve(const struct options *o, struct store *s)
     if (rc)
         fprintf(stderr, "kxenstored: cannot start: %s\n", strerror(-rc));
     else
-        rc = listen_at(workers, o->threads, &listener);
-    if (!rc)
+        rc = listen_at(o, workers, &listener);
+    if (!rc) {
+        if (o->listener >= 0)
+            slistener_adopt(listener);
+        sconn_unpark_sockets(s);
+        stopper.options = o;
+        s->live_update = start_live_update;
+        s->live_update_ctx = &stopper;
         rc = run_workers(workers, o->threads);
+    }
     if (!listener)
         return rc;
+    if (o->binary)
+        hand_on(o, s, listener);
     slistener_close(listener);
     close(stopper.fd);
     finish(s, workers, o->threads, hv);
@@ -295,6 +386,7 @@ static int serve(const struct options *o, struct store *s)
 int main(int argc, char **argv)
 {
     struct options o = {0};
+    sigset_t set = stop_signals();
     struct store *s;
     int rc = parse(argc, argv, &o);
 
@@ -304,6 +396,10 @@ int main(int argc, char **argv)
         return rc > 0 ? 0 : 1;
     setvbuf(stderr, NULL, _IOLBF, 0);
     raise_file_limit();
+    if (readlink("/proc/self/exe", o.self, sizeof(o.self) - 1) < 0)
+        strcpy(o.self, "/proc/self/exe");
+    /* Before there is any thread (liburcu makes one) to take them instead. */
+    sigprocmask(SIG_BLOCK, &set, NULL);
     store_thread_enter();
     s = store_create();
     if (!s) {

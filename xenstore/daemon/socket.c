@@ -2,6 +2,7 @@
 #include "xenstore/daemon/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "xenstore/core/conn.h"
+#include "xenstore/core/journal.h"
 
 #define TURN_REQUESTS 64 /* one client's share before others get theirs */
 
@@ -147,15 +149,14 @@ static void name_peer(int fd, char *buf, size_t size)
     snprintf(buf, size, "client %s (pid %d)", comm, cred.pid);
 }
 
-static int sock_open(struct slistener *l, int fd)
+/* A connection on fd, not served yet; NULL: no memory. */
+static struct sock_conn *sock_create(struct slistener *l, int fd,
+                                     const char *name)
 {
     struct sock_conn *sc = calloc(1, sizeof(*sc));
-    char name[48];
-    int rc;
 
     if (!sc)
-        return -ENOMEM;
-    name_peer(fd, name, sizeof(name));
+        return NULL;
     sconn_init(&sc->conn, l->task.worker->store, &sock_ops, 0, name);
     sc->fd = fd;
     sc->events = EPOLLIN;
@@ -163,9 +164,16 @@ static int sock_open(struct slistener *l, int fd)
     sc->task.free = sock_free;
     sc->task.end = sock_end;
     sc->task.worker = &l->workers[l->next++ % l->nr_workers];
+    return sc;
+}
+
+static int sock_start(struct sock_conn *sc)
+{
+    int rc;
+
     /* Owned first: its worker may run, and free it, at once. */
     stask_own(&sc->task);
-    rc = stask_watch_fd(&sc->task, fd, EPOLLIN);
+    rc = stask_watch_fd(&sc->task, sc->fd, EPOLLIN);
     if (rc)
         stask_disown(&sc->task);
     if (rc) {
@@ -173,6 +181,16 @@ static int sock_open(struct slistener *l, int fd)
         free(sc);
     }
     return rc;
+}
+
+static int sock_open(struct slistener *l, int fd)
+{
+    struct sock_conn *sc;
+    char name[48];
+
+    name_peer(fd, name, sizeof(name));
+    sc = sock_create(l, fd, name);
+    return sc ? sock_start(sc) : -ENOMEM;
 }
 
 static bool listener_turn(struct stask *t, uint32_t events)
@@ -248,24 +266,109 @@ static int start_listening(struct slistener *l, const char *path)
     return rc;
 }
 
-int slistener_open(struct sworker *workers, unsigned int nr_workers,
-                   const char *path, struct slistener **out)
+static struct slistener *listener_create(struct sworker *workers,
+                                         unsigned int nr_workers)
 {
     struct slistener *l = calloc(1, sizeof(*l));
-    int rc;
 
     if (!l)
-        return -ENOMEM;
+        return NULL;
     l->workers = workers;
     l->nr_workers = nr_workers;
     l->task.worker = &workers[0];
     l->task.turn = listener_turn;
+    return l;
+}
+
+int slistener_open(struct sworker *workers, unsigned int nr_workers,
+                   const char *path, struct slistener **out)
+{
+    struct slistener *l = listener_create(workers, nr_workers);
+    int rc;
+
+    if (!l)
+        return -ENOMEM;
     rc = start_listening(l, path);
     if (rc)
         free(l);
     else
         *out = l;
     return rc;
+}
+
+int slistener_resume(struct sworker *workers, unsigned int nr_workers,
+                     const char *path, int fd, struct slistener **out)
+{
+    struct slistener *l = listener_create(workers, nr_workers);
+    int rc;
+
+    if (!l)
+        return -ENOMEM;
+    if (strlen(path) < sizeof(l->path))
+        strcpy(l->path, path);
+    l->fd = fd;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    rc = stask_watch_fd(&l->task, fd, EPOLLIN);
+    if (rc)
+        free(l);
+    else
+        *out = l;
+    return rc;
+}
+
+static int hand_on(struct stask *t, void *arg)
+{
+    struct sock_conn *sc = of_task(t);
+
+    (void)arg;
+    if (t->turn != sock_turn)
+        return 0;
+    fcntl(sc->fd, F_SETFD, 0);
+    return journal_socket(&sc->conn, sc->fd);
+}
+
+int slistener_hand_on(struct slistener *l)
+{
+    int rc = 0;
+
+    for (unsigned int i = 0; i < l->nr_workers && !rc; i++)
+        rc = sworker_for_each(&l->workers[i], hand_on, NULL);
+    if (rc || fcntl(l->fd, F_SETFD, 0))
+        return rc ? rc : -errno;
+    return l->fd;
+}
+
+static void adopt_one(struct slistener *l, struct sconn *parked)
+{
+    int fd = parked->jkey - JKEY_SOCKET;
+    struct sock_conn *sc = sock_create(l, fd, parked->name);
+
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (sc) {
+        store_lock(parked->store);
+        sconn_take_over(&sc->conn, parked,
+                        parked->out_bytes - parked->out_sent);
+        free(sc->conn.shadow); /* a socket has none */
+        sc->conn.shadow = NULL;
+        store_unlock(parked->store);
+        if (!sock_start(sc))
+            stask_queue(&sc->task);
+    } else {
+        close(fd);
+    }
+    sconn_unpark(parked);
+}
+
+void slistener_adopt(struct slistener *l)
+{
+    struct store *s = l->task.worker->store;
+
+    while (s->parked_sockets) {
+        struct sconn *c = s->parked_sockets;
+
+        s->parked_sockets = c->next_parked;
+        adopt_one(l, c);
+    }
 }
 
 void slistener_close(struct slistener *l)

@@ -14,6 +14,20 @@ struct slistener;
  */
 int slistener_open(struct sworker *workers, unsigned int nr_workers,
                    const char *path, struct slistener **out);
+/* As slistener_open(), with a listening descriptor got by a live update. */
+int slistener_resume(struct sworker *workers, unsigned int nr_workers,
+                     const char *path, int fd, struct slistener **out);
+
+/*
+ * Live update, old side: writes all its connections to the journal and lets
+ * their descriptors and its own, which is returned, pass through exec().  The
+ * workers have ended.  -errno.
+ */
+int slistener_hand_on(struct slistener *l);
+
+/* New side: serves s->parked_sockets, which the journal brought. */
+void slistener_adopt(struct slistener *l);
+
 void slistener_close(struct slistener *l);
 
 #endif

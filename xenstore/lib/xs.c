@@ -235,21 +235,24 @@ bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t,
                         unsigned int num_perms)
 {
     struct iovec iov[2] = {text(path)};
-    char *buf, *p;
+    size_t len = 0;
+    char *buf;
     bool ok;
 
     if (num_perms > MAX_PERMS) {
         errno = ENOSPC;
         return false;
     }
-    buf = p = malloc(num_perms * 16 + 1);
+    buf = malloc(num_perms * 16 + 1);
     if (!buf) {
         errno = ENOMEM;
         return false;
     }
     for (unsigned int i = 0; i < num_perms; i++)
-        p += sprintf(p, "%c%u", perm_letter(perms[i].perms), perms[i].id) + 1;
-    iov[1] = (struct iovec){.iov_base = buf, .iov_len = p - buf};
+        len += sprintf(buf + len, "%c%u", perm_letter(perms[i].perms),
+                       perms[i].id) +
+               1;
+    iov[1] = (struct iovec){.iov_base = buf, .iov_len = len};
     ok = done(xsl_talk(h, XS_SET_PERMS, t, iov, 2));
     free(buf);
     return ok;
