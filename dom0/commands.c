@@ -9,8 +9,9 @@
 
 #include "dom0/dom0_log.h"
 
-#define LIST_MAX  512
-#define DMESG_MAX (256u << 10)
+#define STORE_WAIT_MS 5000 /* for a store that is being restarted */
+#define LIST_MAX      512
+#define DMESG_MAX     (256u << 10)
 
 static const char *arg_str(json_t *args, const char *key)
 {
@@ -39,6 +40,74 @@ static struct dom *arg_dom(struct dom0 *d0, struct request *req, json_t *args)
         request_fail(req, "kxl list shows those there are",
                      "no domain is called \"%s\"", name);
     return dom;
+}
+
+static bool store_ready(const struct dom0 *d0)
+{
+    return d0->adopted && tstore_up(d0->store);
+}
+
+static struct deferred *deferred_take(struct deferred *d)
+{
+    struct deferred **at = &d->d0->deferred;
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    loop_disarm(d->d0->loop, &d->timer);
+    return d;
+}
+
+static void deferred_free(struct deferred *d)
+{
+    json_decref(d->args);
+    free(d);
+}
+
+static void deferred_expired(void *arg)
+{
+    struct deferred *d = deferred_take(arg);
+
+    request_fail(d->req, "look into kxenstored.log; it may be on its way",
+                 "the store does not answer");
+    deferred_free(d);
+}
+
+/* Has fn called again once the store is back, or says that it is not. */
+static void defer(struct dom0 *d0, struct request *req, json_t *args,
+                  control_fn *fn)
+{
+    struct deferred *d = calloc(1, sizeof(*d));
+    struct deferred **at = &d0->deferred;
+
+    if (!d) {
+        request_fail(req, NULL, "out of memory");
+        return;
+    }
+    *d = (struct deferred){.d0 = d0, .req = req, .fn = fn};
+    d->args = json_incref(args);
+    d->timer.fn = deferred_expired;
+    d->timer.arg = d;
+    while (*at)
+        at = &(*at)->next;
+    *at = d;
+    loop_arm(d0->loop, &d->timer, STORE_WAIT_MS);
+}
+
+void deferred_run(struct dom0 *d0)
+{
+    while (d0->deferred && store_ready(d0)) {
+        struct deferred *d = deferred_take(d0->deferred);
+
+        d->fn(d0, d->req, d->args);
+        deferred_free(d);
+    }
+}
+
+void deferred_drop(struct dom0 *d0)
+{
+    while (d0->deferred)
+        deferred_expired(d0->deferred);
 }
 
 static void cmd_help(void *owner, struct request *req, json_t *args)
@@ -82,9 +151,8 @@ static void cmd_create(void *owner, struct request *req, json_t *args)
                      "xl.cfg file");
         return;
     }
-    if (!tstore_up(d0->store) || !d0->adopted) {
-        request_fail(req, "it is being restarted; try again",
-                     "the store does not answer");
+    if (!store_ready(d0)) {
+        defer(d0, req, args, cmd_create);
         return;
     }
     file = file ? file : "config";
@@ -309,7 +377,7 @@ static void cmd_shutdown(void *owner, struct request *req, json_t *args)
                                         NULL};
     const char *word = arg_str(args, "reason");
     struct dom *dom;
-    int i;
+    int i, rc;
 
     word = word ? word : "poweroff";
     for (i = 0; words[i] && strcmp(words[i], word);)
@@ -320,8 +388,13 @@ static void cmd_shutdown(void *owner, struct request *req, json_t *args)
         return;
     }
     dom = arg_dom_running(owner, req, args);
-    if (dom)
-        answer(req, dom, dom_ask_shutdown(dom, word), "shut down");
+    if (!dom)
+        return;
+    rc = dom_ask_shutdown(dom, word);
+    if (rc == -ENOTCONN)
+        defer(owner, req, args, cmd_shutdown);
+    else
+        answer(req, dom, rc, "shut down");
 }
 
 static void cmd_destroy(void *owner, struct request *req, json_t *args)

@@ -80,6 +80,16 @@ struct dom {
     struct devwait wait;
 };
 
+/* A command that came while the store was away. */
+struct deferred {
+    struct deferred *next;
+    struct dom0 *d0;
+    struct request *req;
+    json_t *args;
+    control_fn *fn;
+    struct loop_timer timer; /* when it is given up */
+};
+
 struct dom0 {
     struct loop *loop;
     kxctrl *hv;
@@ -87,10 +97,12 @@ struct dom0 {
     struct control *control;
     struct backends *backends;
     struct dom *doms;
+    struct deferred *deferred;
     json_t *ended; /* what became of the last domains; oldest first */
     struct loop_timer scan;
     bool adopted; /* records have been read: the store was there once */
     bool hv_lost;
+    int failed; /* why dom0 ends, if not because it was asked to */
     char run_dir[256];
 };
 
@@ -214,5 +226,9 @@ void adopt_reintroduce(struct dom0 *d0);
 /* ---- commands.c ---- */
 
 extern const struct control_command dom0_commands[];
+/* The store is there (again): runs what waited for it. */
+void deferred_run(struct dom0 *d0);
+/* Dom0 is stopping: whoever still waits is told so. */
+void deferred_drop(struct dom0 *d0);
 
 #endif

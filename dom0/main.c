@@ -83,8 +83,26 @@ static bool hv_alive(struct dom0 *d0)
         return true;
     dom0_error("hv is gone, and all domains with it");
     d0->hv_lost = true;
+    d0->failed = -EPIPE;
     loop_stop(d0->loop);
     return false;
+}
+
+/* Not before the records are read: no domain is denied that there is. */
+static void control_open(struct dom0 *d0)
+{
+    char path[512];
+    int rc;
+
+    snprintf(path, sizeof(path), "%s/dom0.sock", d0->run_dir);
+    rc = control_create(&d0->control, d0->loop, path, dom0_commands, d0);
+    if (!rc) {
+        dom0_info("serving %s", d0->run_dir);
+        return;
+    }
+    dom0_error("%s: cannot listen: %s", path, strerror(-rc));
+    d0->failed = rc;
+    loop_stop(d0->loop);
 }
 
 static void scan_timer(void *arg)
@@ -97,9 +115,11 @@ static void scan_timer(void *arg)
     if (!d0->adopted && tstore_up(d0->store)) {
         d0->adopted = true;
         adopt_all(d0);
+        control_open(d0);
     } else if (d0->adopted) {
         dom_scan(d0);
     }
+    deferred_run(d0);
 }
 
 static void signal_event(void *arg, uint32_t events)
@@ -192,7 +212,6 @@ static int dom0_start(struct dom0 *d0, int poll_us)
 {
     struct backends_opts opts = {
         .run_dir = d0->run_dir, .poll_us = poll_us, .log = backends_line};
-    char path[512];
     int rc;
 
     rc = hv_connect(d0);
@@ -209,15 +228,12 @@ static int dom0_start(struct dom0 *d0, int poll_us)
         dom0_error("cannot start the backends: %s", strerror(errno));
         return -errno;
     }
-    snprintf(path, sizeof(path), "%s/dom0.sock", d0->run_dir);
-    rc = control_create(&d0->control, d0->loop, path, dom0_commands, d0);
-    if (rc)
-        dom0_error("%s: cannot listen: %s", path, strerror(-rc));
-    return rc;
+    return 0;
 }
 
 static void dom0_stop(struct dom0 *d0)
 {
+    deferred_drop(d0);
     control_destroy(d0->control);
     if (d0->backends)
         backends_stop(d0->backends);
@@ -254,12 +270,10 @@ static int dom0_run(struct dom0 *d0, int poll_us)
     rc = signals_open(d0);
     if (!rc)
         rc = dom0_start(d0, poll_us);
-    if (!rc) {
-        dom0_info("serving %s", d0->run_dir);
+    if (!rc)
         rc = loop_run(d0->loop);
-    }
-    if (!rc && d0->hv_lost)
-        rc = -EPIPE;
+    if (!rc)
+        rc = d0->failed;
     dom0_stop(d0);
     return rc;
 }

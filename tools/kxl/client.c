@@ -244,17 +244,44 @@ json_t *client_ask(struct client *c, json_t *req)
     return NULL;
 }
 
+/* What a dom0 that died meanwhile may have done already is done twice. */
+static json_t *once_more(json_t *req)
+{
+    struct client *c = client_open(false);
+    bool destroy = !strcmp(kxl_str(req, "cmd"), "destroy");
+    json_t *reply;
+
+    if (!c)
+        return NULL;
+    if (!destroy) {
+        reply = client_ask(c, json_incref(req));
+    } else {
+        reply = client_call(c, json_incref(req), NULL, NULL);
+        if (reply) /* "no such domain" is what was wanted */
+            json_object_set_new(reply, "ok", json_true());
+    }
+    client_close(c);
+    return reply;
+}
+
 json_t *client_once(json_t *req)
 {
     struct client *c = client_open(false);
-    json_t *reply;
+    json_t *reply = NULL;
 
-    if (!c) {
-        json_decref(req);
-        return NULL;
-    }
-    reply = client_ask(c, req);
+    if (!c)
+        goto out;
+    reply = client_call(c, json_incref(req), NULL, NULL);
     client_close(c);
+    if (!reply) {
+        reply = once_more(req);
+    } else if (!json_is_true(json_object_get(reply, "ok"))) {
+        client_refused(reply);
+        json_decref(reply);
+        reply = NULL;
+    }
+out:
+    json_decref(req);
     return reply;
 }
 

@@ -92,7 +92,10 @@ json_t *client_read(struct client *c);
 /* Prints a refusal; returns KXL_ERROR. */
 int client_refused(const json_t *reply);
 
-/* Open, ask, close: the reply, or NULL with the error printed. */
+/*
+ * Open, ask, close: the reply, or NULL with the error printed.  Asks again if
+ * dom0 dies meanwhile: for requests that may be repeated.
+ */
 json_t *client_once(json_t *req);
 /* {"cmd": cmd, "domain": domain} */
 json_t *client_request(const char *cmd, const char *domain);
