@@ -112,6 +112,16 @@ static int prepare(unsigned int id)
     return 0;
 }
 
+/*
+ * It says that it is done a little before it is down; a VCPUOP_up in between
+ * would find it up, do nothing, and leave it down for good.
+ */
+static void wait_down(unsigned int id)
+{
+    while (hypervisor_vcpu_op(VCPUOP_is_up, id, NULL) == 1)
+        cpu_relax();
+}
+
 int smp_start(unsigned int id, void (*fn)(void *), void *arg)
 {
     int rc;
@@ -123,6 +133,7 @@ int smp_start(unsigned int id, void (*fn)(void *), void *arg)
     rc = cpus[id] ? 0 : prepare(id);
     if (rc)
         return rc;
+    wait_down(id);
     cpus[id]->fn = fn;
     cpus[id]->arg = arg;
     __atomic_store_n(&cpus[id]->up, true, __ATOMIC_RELEASE);
