@@ -10,21 +10,39 @@
 #define CHUNK     256u
 #define WRITE_MAX (64u * 1024)
 
-/* A domain's output comes in pieces; the log takes lines. */
+/* Adds ch to d's line; true if that is complete now, and in line. */
+static bool add_char(struct domain *d, char ch, char *line)
+{
+    if (ch != '\n' && d->console_len < sizeof(d->console_line) - 1) {
+        if (ch != '\r' && ch)
+            d->console_line[d->console_len++] = ch;
+        return false;
+    }
+    memcpy(line, d->console_line, d->console_len);
+    line[d->console_len] = 0;
+    d->console_len = 0;
+    if (ch != '\n' && ch != '\r' && ch)
+        d->console_line[d->console_len++] = ch;
+    return true;
+}
+
+/*
+ * A domain's output comes in pieces; the log takes lines.  The lock is not
+ * held over the log, whose reader may be slow.
+ */
 static void put(struct domain *d, const char *p, unsigned int n)
 {
-    pthread_mutex_lock(&d->lock);
+    char line[sizeof(d->console_line)];
+
     for (unsigned int i = 0; i < n; i++) {
-        if (p[i] != '\n' && d->console_len < sizeof(d->console_line) - 1) {
-            if (p[i] != '\r' && p[i])
-                d->console_line[d->console_len++] = p[i];
-            continue;
-        }
-        d->console_line[d->console_len] = 0;
-        domain_log(d, "%s", d->console_line);
-        d->console_len = 0;
+        bool full;
+
+        pthread_mutex_lock(&d->lock);
+        full = add_char(d, p[i], line);
+        pthread_mutex_unlock(&d->lock);
+        if (full)
+            domain_log(d, "%s", line);
     }
-    pthread_mutex_unlock(&d->lock);
 }
 
 static long console_write(struct caller *c, guest_addr_t from, uint64_t count)

@@ -17,6 +17,7 @@
 #include "hv/inflight.h"
 #include "hv/log.h"
 #include "hv/memory.h"
+#include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/pv/pv.h"
 #include "hv/trapped/trapped.h"
@@ -65,7 +66,31 @@ struct domain *domain_get(struct hv *hv, domid_t domid)
             d = NULL;
     }
     rcu_read_unlock();
+    if (d && atomic_load(&d->state) == DOMAIN_DYING) {
+        domain_put(d);
+        d = NULL;
+    }
     return d;
+}
+
+struct domain *domain_get_next(struct hv *hv, domid_t domid)
+{
+    for (;;) {
+        unsigned int next = DOMID_FIRST_RESERVED;
+        struct domain *d;
+
+        rcu_read_lock();
+        cds_list_for_each_entry_rcu (d, &hv->domains, node)
+            if (d->domid >= domid && d->domid < next)
+                next = d->domid;
+        rcu_read_unlock();
+        if (next == DOMID_FIRST_RESERVED)
+            return NULL;
+        d = domain_get(hv, next);
+        if (d)
+            return d;
+        domid = next + 1; /* it has just gone */
+    }
 }
 
 struct domain *domain_get_for(const struct caller *c, domid_t domid)
@@ -79,12 +104,24 @@ struct domain *domain_get_for(const struct caller *c, domid_t domid)
     return domain_get(c->d->hv, domid);
 }
 
+static void destroy_vcpus(struct domain *d)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            vcpu_ask_stop(d->vcpu[i]);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i])
+            vcpu_stop(d->vcpu[i]);
+}
+
 static void domain_free(struct domain *d)
 {
+    destroy_vcpus(d);
     evtchn_free(d);
     gnttab_free(d);
     memory_free(d);
     inflight_free(d);
+    pthread_mutex_destroy(&d->replay_lock);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -148,11 +185,15 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
         return -ENOMEM;
     d->hv = hv;
     d->vm_fd = d->mem_fd = -1;
-    d->shutdown_code = -1;
+    atomic_init(&d->shutdown_code, -1);
+    d->latched_code = -1;
+    if (a->handle)
+        memcpy(d->handle, a->handle, sizeof(d->handle));
     d->max_vcpus = a->max_vcpus;
     d->gnttab_nr =
         a->max_grant_frames ? a->max_grant_frames : DEFAULT_GRANT_FRAMES;
-    d->pause_count = a->privileged ? 0 : 1;
+    d->toolstack_pauses = a->privileged ? 0 : 1;
+    atomic_init(&d->pause_count, d->toolstack_pauses);
     atomic_init(&d->refs, 1);
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->replay_lock, NULL);
@@ -179,28 +220,12 @@ fail:
     return rc;
 }
 
-static void destroy_vcpus(struct domain *d)
-{
-    for (unsigned int i = 0; i < d->max_vcpus; i++) {
-        if (!d->vcpu[i])
-            continue;
-        pthread_mutex_lock(&d->vcpu[i]->lock);
-        d->vcpu[i]->stop = true;
-        pthread_mutex_unlock(&d->vcpu[i]->lock);
-        vcpu_wake(d->vcpu[i]);
-    }
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i])
-            vcpu_stop(d->vcpu[i]);
-}
-
 void domain_destroy(struct domain *d)
 {
     bool first;
 
     pthread_mutex_lock(&d->lock);
-    first = d->state != DOMAIN_DYING;
-    d->state = DOMAIN_DYING;
+    first = atomic_exchange(&d->state, DOMAIN_DYING) != DOMAIN_DYING;
     pthread_mutex_unlock(&d->lock);
     if (!first)
         return;
@@ -209,6 +234,7 @@ void domain_destroy(struct domain *d)
     pthread_mutex_unlock(&d->hv->lock);
     trapped_bus_stop(d->trapped);
     destroy_vcpus(d);
+    notify_stop(d);
     trapped_bus_destroy(d->trapped);
     d->trapped = NULL;
     evtchn_destroy(d);
@@ -226,27 +252,48 @@ static void wake_all(struct domain *d)
 
 void domain_pause(struct domain *d)
 {
-    pthread_mutex_lock(&d->lock);
-    d->pause_count++;
-    pthread_mutex_unlock(&d->lock);
+    atomic_fetch_add(&d->pause_count, 1);
     wake_all(d);
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
             vcpu_wait_parked(d->vcpu[i]);
 }
 
-int domain_unpause(struct domain *d)
+void domain_unpause(struct domain *d)
 {
-    int rc = 0;
+    atomic_fetch_sub(&d->pause_count, 1);
+    wake_all(d);
+}
+
+int domain_pause_by_toolstack(struct domain *d)
+{
+    bool ok;
 
     pthread_mutex_lock(&d->lock);
-    if (!d->pause_count)
-        rc = -EINVAL;
-    else if (!--d->pause_count && d->state == DOMAIN_BUILDING)
-        d->state = DOMAIN_ALIVE;
+    ok = d->toolstack_pauses < TOOLSTACK_PAUSES_MAX;
+    d->toolstack_pauses += ok;
     pthread_mutex_unlock(&d->lock);
-    wake_all(d);
-    return rc;
+    if (!ok)
+        return -EOVERFLOW;
+    domain_pause(d);
+    return 0;
+}
+
+int domain_unpause_by_toolstack(struct domain *d)
+{
+    int building = DOMAIN_BUILDING;
+    bool ok;
+
+    pthread_mutex_lock(&d->lock);
+    ok = d->toolstack_pauses > 0;
+    d->toolstack_pauses -= ok;
+    if (ok && !d->toolstack_pauses)
+        atomic_compare_exchange_strong(&d->state, &building, DOMAIN_ALIVE);
+    pthread_mutex_unlock(&d->lock);
+    if (!ok)
+        return -EINVAL;
+    domain_unpause(d);
+    return 0;
 }
 
 void domain_shutdown(struct domain *d, unsigned int reason)
@@ -254,13 +301,22 @@ void domain_shutdown(struct domain *d, unsigned int reason)
     bool first;
 
     pthread_mutex_lock(&d->lock);
-    first = d->shutdown_code < 0;
+    first = atomic_load(&d->shutdown_code) < 0;
     if (first)
-        d->shutdown_code = reason;
+        atomic_store(&d->shutdown_code,
+                     d->latched_code >= 0 ? d->latched_code : (uint8_t)reason);
     pthread_mutex_unlock(&d->lock);
     wake_all(d);
     if (first)
         evtchn_raise_global_virq(d->hv, VIRQ_DOM_EXC);
+}
+
+void domain_latch_shutdown(struct domain *d, unsigned int reason)
+{
+    pthread_mutex_lock(&d->lock);
+    if (d->latched_code < 0)
+        d->latched_code = (uint8_t)reason;
+    pthread_mutex_unlock(&d->lock);
 }
 
 void domain_crash(struct domain *d, const char *fmt, ...)
@@ -272,7 +328,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
     vsnprintf(why, sizeof(why), fmt, ap);
     va_end(ap);
     pthread_mutex_lock(&d->lock);
-    if (d->shutdown_code < 0)
+    if (atomic_load(&d->shutdown_code) < 0)
         memcpy(d->crash_reason, why, sizeof(why));
     pthread_mutex_unlock(&d->lock);
     domain_log(d, "crashed: %s", why);

@@ -55,11 +55,18 @@ struct domain {
     domid_t domid;
     xen_domain_handle_t handle;
     pthread_mutex_t lock;
-    enum domain_state state;
-    int pause_count;
+    atomic_int state; /* enum domain_state; written under lock */
 
-    /* Shutdown: SHUTDOWN_*, or -1 while running. */
-    int shutdown_code;
+    /* vCPUs stand while it is not 0; the toolstack's part of it, under lock. */
+    atomic_int pause_count;
+    unsigned int toolstack_pauses;
+
+    /*
+     * SHUTDOWN_*, or -1 while running.  Written under lock; latched_code is
+     * what SCHEDOP_shutdown_code has chosen for then, or -1.
+     */
+    atomic_int shutdown_code;
+    int latched_code;
     char crash_reason[256];
 
     /* Memory; a guest's only.  mem maps the whole memfd. */
@@ -70,6 +77,7 @@ struct domain {
     uint64_t tot_pages;  /* given to the guest now */
     uint64_t next_frame; /* populate hands out from here */
     uint64_t *frame_map; /* one bit a frame: given to the guest */
+    bool mem_ready;      /* all of it is there, vCPUs too; under lock */
 
     uint64_t shared_info_gfn, gnttab_gfn, status_gfn, foreign_gfn;
     uint32_t gnttab_nr; /* frames reserved at gnttab_gfn */
@@ -85,6 +93,7 @@ struct domain {
     struct foreign_window *foreign;
     struct pv_domain *pv;        /* the monitor's side: hv/pv/pv.h */
     struct trapped_bus *trapped; /* NULL without trapped devices */
+    atomic_ulong vm_assist;      /* 1 << VMASST_TYPE_* */
     bool coalesced;              /* KVM queues some of their port writes */
     pthread_mutex_t replay_lock; /* one vCPU at a time takes them out */
     struct inflight *inflight;   /* list, under lock */
@@ -106,6 +115,9 @@ bool domain_owns_frame(struct domain *d, uint64_t gfn);
 struct domain *domain_get(struct hv *hv, domid_t domid);
 void domain_put(struct domain *d);
 
+/* The same for the lowest domain id from `domid` on. */
+struct domain *domain_get_next(struct hv *hv, domid_t domid);
+
 /*
  * A hypercall's domid argument: DOMID_SELF is the caller.  As domain_get; NULL
  * also for a domain that the caller's connection is not to reach.
@@ -119,7 +131,8 @@ struct domain *domain_get_for(const struct caller *c, domid_t domid);
  */
 struct domain_create_args {
     domid_t domid;
-    bool privileged; /* domain 0 */
+    bool privileged;       /* domain 0 */
+    const uint8_t *handle; /* 16 bytes, or NULL for zeros */
     unsigned int max_vcpus;
     uint32_t max_evtchn_port; /* highest port number */
     uint32_t max_grant_frames;
@@ -131,14 +144,33 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
 /* Stops its vCPUs, breaks every tie to others, drops the creation reference. */
 void domain_destroy(struct domain *d);
 
+/* Counted.  domain_pause() returns when no vCPU is in the guest. */
 void domain_pause(struct domain *d);
-int domain_unpause(struct domain *d);
+void domain_unpause(struct domain *d);
+
+/*
+ * The toolstack's pauses: at most TOOLSTACK_PAUSES_MAX (-EOVERFLOW), and it
+ * takes back no more than it made (-EINVAL).  The first unpause to reach zero
+ * ends BUILDING.
+ */
+#define TOOLSTACK_PAUSES_MAX 255
+int domain_pause_by_toolstack(struct domain *d);
+int domain_unpause_by_toolstack(struct domain *d);
+
+/* True while a vCPU may run as far as the domain is concerned. */
+static inline bool domain_may_run(const struct domain *d)
+{
+    return !atomic_load(&d->pause_count) && atomic_load(&d->shutdown_code) < 0;
+}
 
 /*
  * Ends the domain's run with SHUTDOWN_reason and tells domain 0 by
  * VIRQ_DOM_EXC.  Only the first call counts.
  */
 void domain_shutdown(struct domain *d, unsigned int reason);
+
+/* The reason that a later domain_shutdown() gives, whatever it is told. */
+void domain_latch_shutdown(struct domain *d, unsigned int reason);
 
 /* domain_shutdown(SHUTDOWN_crash), with the reason in words, logged. */
 void domain_crash(struct domain *d, const char *fmt, ...)

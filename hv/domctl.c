@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <stdint.h>
 #include <xen/domctl.h>
 #include "hv/domain.h"
@@ -14,35 +13,36 @@
 #include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
-static uint64_t vcpu_cpu_time(const struct vcpu *v)
+/* As Xen: what the vCPUs do, and beside it what is done to the domain. */
+static uint32_t vcpu_flags(const struct domain *d, uint32_t *online)
 {
-    struct timespec ts;
-    clockid_t clk;
+    uint32_t f = XEN_DOMINF_blocked;
+    bool runs = domain_may_run(d);
 
-    if (!v->thread_started || pthread_getcpuclockid(v->thread, &clk) ||
-        clock_gettime(clk, &ts))
-        return 0;
-    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+    *online = 0;
+    for (unsigned int i = 0; i < d->max_vcpus; i++) {
+        const struct vcpu *v = d->vcpu[i];
+
+        if (!v || !v->up)
+            continue;
+        ++*online;
+        if (atomic_load(&v->where) != VCPU_ASLEEP)
+            f = (f & ~XEN_DOMINF_blocked) | (runs ? XEN_DOMINF_running : 0);
+    }
+    return *online ? f : 0;
 }
 
-static uint32_t run_flags(const struct domain *d)
+static uint32_t domain_flags(const struct domain *d)
 {
+    int code = atomic_load(&d->shutdown_code);
     uint32_t f = 0;
-    bool awake = false;
 
-    if (d->shutdown_code >= 0)
-        f |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code
-                                       << XEN_DOMINF_shutdownshift;
-    if (d->pause_count)
+    if (code >= 0)
+        f |= XEN_DOMINF_shutdown | (uint32_t)code << XEN_DOMINF_shutdownshift;
+    if (d->toolstack_pauses)
         f |= XEN_DOMINF_paused;
-    if (d->state == DOMAIN_DYING)
+    if (atomic_load(&d->state) == DOMAIN_DYING)
         f |= XEN_DOMINF_dying;
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        if (d->vcpu[i] && d->vcpu[i]->up &&
-            atomic_load(&d->vcpu[i]->where) != VCPU_ASLEEP)
-            awake = true;
-    if (!f)
-        f = awake ? XEN_DOMINF_running : XEN_DOMINF_blocked;
     return f;
 }
 
@@ -51,7 +51,11 @@ void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *i)
     memset(i, 0, sizeof(*i));
     pthread_mutex_lock(&d->lock);
     i->domain = d->domid;
-    i->flags = d == d->hv->dom0 ? XEN_DOMINF_running : run_flags(d);
+    i->flags = vcpu_flags(d, &i->nr_online_vcpus) | domain_flags(d);
+    if (d == d->hv->dom0) {
+        i->flags = XEN_DOMINF_running;
+        i->nr_online_vcpus = 1;
+    }
     i->tot_pages = d->tot_pages;
     i->max_pages = d->max_pages;
     i->shared_info_frame = d->shared_info_gfn;
@@ -59,10 +63,8 @@ void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *i)
     i->gpaddr_bits = 40;
     memcpy(i->handle, d->handle, sizeof(i->handle));
     for (unsigned int k = 0; k < d->max_vcpus; k++)
-        if (d->vcpu[k]) {
-            i->nr_online_vcpus += d->vcpu[k]->up;
+        if (d->vcpu[k])
             i->cpu_time += vcpu_cpu_time(d->vcpu[k]);
-        }
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -71,6 +73,7 @@ static long domctl_create(struct caller *c, struct xen_domctl *op)
     const struct xen_domctl_createdomain *cd = &op->u.createdomain;
     struct domain_create_args a = {
         .domid = op->domain,
+        .handle = cd->handle,
         .max_vcpus = cd->max_vcpus,
         .max_evtchn_port = cd->max_evtchn_port ? cd->max_evtchn_port : 1023,
         .max_grant_frames = cd->max_grant_frames > 0 ? cd->max_grant_frames : 0,
@@ -85,7 +88,6 @@ static long domctl_create(struct caller *c, struct xen_domctl *op)
     rc = domain_create(c->d->hv, &a, &d);
     if (rc)
         return rc;
-    memcpy(d->handle, cd->handle, sizeof(d->handle));
     op->domain = d->domid;
     return 0;
 }
@@ -174,10 +176,9 @@ static long on_domain(struct caller *c, struct domain *d, struct xen_domctl *op)
         domain_destroy(d);
         return 0;
     case XEN_DOMCTL_pausedomain:
-        domain_pause(d);
-        return 0;
+        return domain_pause_by_toolstack(d);
     case XEN_DOMCTL_unpausedomain:
-        return domain_unpause(d);
+        return domain_unpause_by_toolstack(d);
     case XEN_DOMCTL_getdomaininfo:
         domctl_fill_info(d, &op->u.getdomaininfo);
         return 0;
@@ -194,11 +195,26 @@ static long on_domain(struct caller *c, struct domain *d, struct xen_domctl *op)
     case XEN_DOMCTL_hypercall_init:
         return domctl_hypercall_init(d, op);
     case XEN_DOMCTL_setdomainhandle:
+        pthread_mutex_lock(&d->lock);
         memcpy(d->handle, op->u.setdomainhandle.handle, sizeof(d->handle));
+        pthread_mutex_unlock(&d->lock);
         return 0;
     default:
         return -ENOSYS;
     }
+}
+
+/* As Xen: getdomaininfo of an id that is not there is for the next that is. */
+static struct domain *find_target(struct hv *hv, struct xen_domctl *op)
+{
+    struct domain *d;
+
+    if (op->cmd != XEN_DOMCTL_getdomaininfo)
+        return domain_get(hv, op->domain);
+    d = domain_get_next(hv, op->domain);
+    if (d)
+        op->domain = d->domid;
+    return d;
 }
 
 /* What must not be done to domain 0 itself. */
@@ -223,7 +239,7 @@ long do_domctl(struct caller *c, const uint64_t args[6])
     if (op.cmd == XEN_DOMCTL_createdomain) {
         rc = domctl_create(c, &op);
     } else {
-        d = domain_get(c->d->hv, op.domain);
+        d = find_target(c->d->hv, &op);
         if (!d)
             return -ESRCH;
         rc = d == c->d && guests_only(op.cmd) ? -EINVAL : on_domain(c, d, &op);

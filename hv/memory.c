@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #include <linux/kvm.h>
 #include <stdint.h>
@@ -74,6 +75,16 @@ static int make_vcpus(struct domain *d)
     return rc;
 }
 
+/* What the host has is what one domain can have. */
+static uint64_t host_pages(void)
+{
+    struct sysinfo si;
+
+    if (sysinfo(&si) < 0)
+        return 0;
+    return (uint64_t)si.totalram * si.mem_unit / FRAME_SIZE;
+}
+
 int domain_set_max_mem(struct domain *d, uint64_t kib)
 {
     uint64_t pages = kib / 4;
@@ -82,7 +93,13 @@ int domain_set_max_mem(struct domain *d, uint64_t kib)
     if (!pages || pages > MAX_PAGES)
         return -EINVAL;
     pthread_mutex_lock(&d->lock);
-    if (d->mem || d == d->hv->dom0)
+    if (d->frame_map || d == d->hv->dom0)
+        goto out;
+    rc = -ESRCH;
+    if (atomic_load(&d->state) == DOMAIN_DYING)
+        goto out;
+    rc = -ENOMEM;
+    if (pages > host_pages())
         goto out;
     d->max_pages = pages;
     d->frame_map = calloc((pages + 63) / 64, 8);
@@ -101,6 +118,7 @@ int domain_set_max_mem(struct domain *d, uint64_t kib)
     rc = notify_init(d);
     if (!rc)
         rc = make_vcpus(d);
+    d->mem_ready = !rc;
 out:
     pthread_mutex_unlock(&d->lock);
     return rc;
@@ -158,7 +176,7 @@ int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns)
     int rc = 0;
 
     pthread_mutex_lock(&d->lock);
-    if (!d->mem)
+    if (!d->mem_ready)
         rc = -EINVAL;
     else if (nr > d->max_pages - d->tot_pages)
         rc = -ENOMEM;
@@ -169,6 +187,16 @@ int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns)
     }
     pthread_mutex_unlock(&d->lock);
     return rc;
+}
+
+bool domain_has_memory(struct domain *d)
+{
+    bool ready;
+
+    pthread_mutex_lock(&d->lock);
+    ready = d->mem_ready;
+    pthread_mutex_unlock(&d->lock);
+    return ready;
 }
 
 /* ---- XENMEM_* ---- */
@@ -183,7 +211,7 @@ static struct domain *reservation_domain(struct caller *c, domid_t domid,
         return NULL;
     *rc = -ESRCH;
     d = domain_get_for(c, domid);
-    if (d && !d->mem) {
+    if (d && !domain_has_memory(d)) {
         domain_put(d);
         *rc = -EINVAL;
         return NULL;
@@ -262,14 +290,15 @@ static bool release_extent(struct domain *d, uint64_t gfn, uint64_t n)
     pthread_mutex_lock(&d->lock);
     for (uint64_t k = 0; k < n; k++)
         ok = ok && domain_owns_frame(d, gfn + k);
+    /* Emptied before another vCPU can be given them. */
+    if (ok)
+        fallocate(d->mem_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  gfn << 12, n << 12);
     for (uint64_t k = 0; ok && k < n; k++) {
         release_frame(d, gfn + k);
         set_m2p(d, gfn + k, ~0ull);
     }
     pthread_mutex_unlock(&d->lock);
-    if (ok)
-        fallocate(d->mem_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  gfn << 12, n << 12);
     return ok;
 }
 

@@ -7,7 +7,9 @@
 
 /*
  * Sizes and maps d's memfd for at most kib of RAM and makes its vCPUs.
- * -EEXIST if done before, -EINVAL if 0 or over 1 TiB, or -errno.
+ * -EEXIST if done before (a failure cannot be repeated either), -EINVAL if 0
+ * or over 1 TiB, -ENOMEM if it is more than the host has, -ESRCH if d is dying,
+ * or -errno.
  */
 int domain_set_max_mem(struct domain *d, uint64_t kib);
 
@@ -16,6 +18,9 @@ int domain_set_max_mem(struct domain *d, uint64_t kib);
  * -ENOMEM, and none given, if that exceeds max_pages.
  */
 int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns);
+
+/* True once domain_set_max_mem() has succeeded. */
+bool domain_has_memory(struct domain *d);
 
 /* Lets go of everything above; nothing may use the memory any more. */
 void memory_free(struct domain *d);

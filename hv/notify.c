@@ -2,6 +2,7 @@
 #include "hv/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -12,8 +13,11 @@
 
 static int make_page(struct notify *n)
 {
-    n->page_fd = memfd_create("kxen-notify", MFD_CLOEXEC);
-    if (n->page_fd < 0 || ftruncate(n->page_fd, PAGE_SIZE_UP) < 0)
+    n->page_fd = memfd_create("kxen-notify", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    /* Others have it too: nobody is to cut it off under our hands. */
+    if (n->page_fd < 0 || ftruncate(n->page_fd, PAGE_SIZE_UP) < 0 ||
+        fcntl(n->page_fd, F_ADD_SEALS,
+              F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return -errno;
     n->page = mmap(NULL, PAGE_SIZE_UP, PROT_READ | PROT_WRITE, MAP_SHARED,
                    n->page_fd, 0);
@@ -41,12 +45,28 @@ int notify_init(struct domain *d)
     if (n->nudge_fd < 0)
         return -errno;
     if (d->hv->nudge_epoll >= 0) {
-        struct epoll_event e = {.events = EPOLLIN, .data.u32 = d->domid};
+        /*
+         * By edge, so that nobody reads it: a client that makes it blocking
+         * could hold up the thread that serves all domains.
+         */
+        struct epoll_event e = {
+            .events = EPOLLIN | EPOLLET,
+            .data.u32 = d->domid,
+        };
 
         if (epoll_ctl(d->hv->nudge_epoll, EPOLL_CTL_ADD, n->nudge_fd, &e) < 0)
             return -errno;
     }
     return 0;
+}
+
+void notify_stop(struct domain *d)
+{
+    struct notify *n = d->notify;
+
+    /* Others may hold duplicates: closing alone would not take it out. */
+    if (n && n->nudge_fd >= 0 && d->hv->nudge_epoll >= 0)
+        epoll_ctl(d->hv->nudge_epoll, EPOLL_CTL_DEL, n->nudge_fd, NULL);
 }
 
 void notify_free(struct domain *d)
@@ -59,12 +79,9 @@ void notify_free(struct domain *d)
         munmap(n->page, PAGE_SIZE_UP);
     if (n->page_fd >= 0)
         close(n->page_fd);
-    if (n->nudge_fd >= 0) {
-        /* Others may hold duplicates: closing alone would not take it out. */
-        if (d->hv->nudge_epoll >= 0)
-            epoll_ctl(d->hv->nudge_epoll, EPOLL_CTL_DEL, n->nudge_fd, NULL);
+    notify_stop(d);
+    if (n->nudge_fd >= 0)
         close(n->nudge_fd);
-    }
     free(n);
     d->notify = NULL;
 }
@@ -99,10 +116,6 @@ void notify_info_moved(struct vcpu *v)
 /* A vCPU of d in the guest has an event that only a signal tells it of. */
 static void nudge(struct domain *d)
 {
-    uint64_t count;
-
-    if (read(d->notify->nudge_fd, &count, sizeof(count)) < 0)
-        return;
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i] &&
             __atomic_load_n(&d->notify->page->vcpu[i].kicked, __ATOMIC_SEQ_CST))
@@ -121,10 +134,8 @@ static void *nudge_thread(void *arg)
         if (epoll_wait(hv->nudge_epoll, &e, 1, -1) != 1)
             continue;
         d = domain_get(hv, e.data.u32);
-        if (!d) {
-            usleep(1000); /* dying: its descriptor leaves the set soon */
-            continue;
-        }
+        if (!d)
+            continue; /* dying */
         nudge(d);
         domain_put(d);
     }

@@ -24,6 +24,9 @@ struct notify {
 int notify_init(struct domain *d);
 void notify_free(struct domain *d);
 
+/* d is dying: its nudges are heard no more, whoever still sends them. */
+void notify_stop(struct domain *d);
+
 /* port of d, delivered to vCPU id, may be raised from outside, or no longer. */
 void notify_allow(struct domain *d, evtchn_port_t port, unsigned int id);
 void notify_forbid(struct domain *d, evtchn_port_t port);

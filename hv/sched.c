@@ -10,6 +10,10 @@
 #include "hv/log.h"
 #include "hv/vcpu.h"
 
+/* As Xen: 2^50 ns are 13 days; the guest is called after 100 ms then. */
+#define FAR_FUTURE_SHIFT 50
+#define FAR_FUTURE_NS    100000000ull
+
 /* Both wait in the vCPU's thread, once the hypercall's registers are set. */
 static long sched_block(struct vcpu *v)
 {
@@ -55,15 +59,15 @@ static long sched_poll(struct caller *c, guest_addr_t arg)
     return 0;
 }
 
-static long sched_shutdown(struct caller *c, guest_addr_t arg)
+static long sched_shutdown(struct caller *c, guest_addr_t arg, bool latch)
 {
     struct sched_shutdown s;
 
     if (copy_from_guest(c, &s, arg, sizeof(s)))
         return -EFAULT;
-    if (s.reason > SHUTDOWN_MAX)
-        return -EINVAL;
-    if (s.reason == SHUTDOWN_crash)
+    if (latch)
+        domain_latch_shutdown(c->d, s.reason);
+    else if (s.reason == SHUTDOWN_crash)
         domain_crash(c->d, "v%u: the guest said so (SHUTDOWN_crash)", c->v->id);
     else
         domain_shutdown(c->d, s.reason);
@@ -79,6 +83,8 @@ static long sched_remote_shutdown(struct caller *c, guest_addr_t arg)
         return -EFAULT;
     if (c->d != c->d->hv->dom0)
         return -EPERM;
+    if (s.domain_id == c->d->domid || s.domain_id == DOMID_SELF)
+        return -EPERM; /* remote means another one */
     d = domain_get(c->d->hv, s.domain_id);
     if (!d)
         return -ESRCH;
@@ -104,8 +110,9 @@ long do_sched_op(struct caller *c, const uint64_t args[6])
     case SCHEDOP_poll:
         return sched_poll(c, arg);
     case SCHEDOP_shutdown:
+        return sched_shutdown(c, arg, false);
     case SCHEDOP_shutdown_code:
-        return sched_shutdown(c, arg);
+        return sched_shutdown(c, arg, true);
     default:
         return -ENOSYS;
     }
@@ -129,11 +136,19 @@ long do_sched_op_compat(struct caller *c, const uint64_t args[6])
 long do_set_timer_op(struct caller *c, const uint64_t args[6])
 {
     struct vcpu *v = c->v;
+    uint64_t now;
 
     if (!v)
         return -ENOSYS;
-    /* 0 stops it; a deadline in the past fires at once. */
+    /*
+     * 0 stops it; a deadline in the past fires at once.  One that is weeks
+     * away, or negative, is a wrapped count of a guest with work to do now.
+     */
     v->singleshot_ns = args[0];
+    now = hv_system_time(v->d->hv);
+    if ((int64_t)(args[0] - now) >> FAR_FUTURE_SHIFT > 0 ||
+        (int64_t)args[0] < 0)
+        v->singleshot_ns = now + FAR_FUTURE_NS;
     vcpu_timers_changed(v);
     return 0;
 }

@@ -59,14 +59,15 @@ static long sysctl_infolist(struct caller *c, struct xen_sysctl *op)
     uint32_t id = l->first_domain;
 
     l->num_domains = 0;
-    for (; id < DOMID_FIRST_RESERVED && l->num_domains < l->max_domains; id++) {
+    while (l->num_domains < l->max_domains) {
         struct xen_domctl_getdomaininfo info;
-        struct domain *d = domain_get(c->d->hv, id);
+        struct domain *d = domain_get_next(c->d->hv, id);
         int rc;
 
         if (!d)
-            continue;
+            break;
         domctl_fill_info(d, &info);
+        id = d->domid + 1;
         domain_put(d);
         rc =
             copy_to_guest(c, guest_addr_index(to, l->num_domains, sizeof(info)),

@@ -65,9 +65,8 @@ void trapped_replay(struct vcpu *v)
     struct kvm_coalesced_mmio e;
 
     /* Pairs with KVM's barrier between an entry and `last`. */
-    if (!v->d->coalesced ||
-        __atomic_load_n(&ring->first, __ATOMIC_RELAXED) ==
-            __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
+    if (!v->d->coalesced || __atomic_load_n(&ring->first, __ATOMIC_RELAXED) ==
+                                __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE))
         return;
     pthread_mutex_lock(&v->d->replay_lock);
     while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE)) {
@@ -106,9 +105,9 @@ int trapped_attach(struct domain *d, struct kxen_trapped *t, int fd)
     int rc = 0;
 
     pthread_mutex_lock(&d->lock);
-    if (d->state != DOMAIN_BUILDING)
+    if (atomic_load(&d->state) != DOMAIN_BUILDING)
         rc = -EBUSY;
-    else if (!d->mem || d->vm_fd < 0)
+    else if (!d->mem_ready || d->vm_fd < 0)
         rc = -EINVAL;
     else if (!d->trapped && !(d->trapped = make_bus(d)))
         rc = -ENOMEM;

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include "hv/domain.h"
@@ -18,6 +19,7 @@
 #include "hv/log.h"
 #include "hv/notify.h"
 #include "hv/pv/pv.h"
+#include "hv/runstate.h"
 #include "hv/trapped/trapped.h"
 #include "hv/trapped_glue.h"
 
@@ -110,30 +112,24 @@ void vcpu_wake(struct vcpu *v)
 
 void vcpu_wait_parked(struct vcpu *v)
 {
-    if (pthread_equal(pthread_self(), v->thread))
-        return;
     pthread_mutex_lock(&v->lock);
-    while (!v->parked && !v->stop)
+    while (!v->parked && !v->stop && atomic_load(&v->d->pause_count))
         pthread_cond_wait(&v->cond, &v->lock);
     pthread_mutex_unlock(&v->lock);
 }
 
 static bool may_run(const struct vcpu *v)
 {
-    const struct domain *d = v->d;
-
-    return v->up && v->initialised && !d->pause_count && d->shutdown_code < 0;
+    return v->up && v->initialised && domain_may_run(v->d);
 }
 
-/*
- * Waits until v may run; false when it is to end.  pause_count and
- * shutdown_code are written under domain->lock and followed by vcpu_wake(),
- * so a stale read here is put right by the broadcast.
- */
+/* Waits until v may run; false when it is to end. */
 static bool wait_runnable(struct vcpu *v)
 {
     bool go;
 
+    if (!may_run(v))
+        runstate_set(v, v->blocked ? RUNSTATE_blocked : RUNSTATE_offline);
     pthread_mutex_lock(&v->lock);
     while (!v->stop && !may_run(v)) {
         v->parked = true;
@@ -143,14 +139,31 @@ static bool wait_runnable(struct vcpu *v)
     v->parked = false;
     go = !v->stop;
     pthread_mutex_unlock(&v->lock);
+    if (go)
+        runstate_set(v, RUNSTATE_running);
     return go;
 }
 
 bool vcpu_preempt(struct vcpu *v)
 {
-    if (may_run(v) && !__atomic_load_n(&v->stop, __ATOMIC_RELAXED))
+    if (may_run(v) && !v->stop)
         return false;
     return !wait_runnable(v);
+}
+
+bool vcpu_service_stuck(struct vcpu *v, uint64_t *since)
+{
+    struct itimerspec its = {.it_value = {.tv_sec = 1}};
+    uint64_t now = monotonic_ns();
+
+    if (v->stop || (*since && now - *since >= NS_PER_S))
+        return true;
+    if (*since)
+        return false;
+    /* Nobody may signal a second time: the deadline timer does. */
+    *since = now;
+    timer_settime(v->timer, 0, &its, NULL);
+    return false;
 }
 
 /* ---- time ---- */
@@ -177,13 +190,21 @@ void vcpu_timers_changed(struct vcpu *v)
     timer_settime(v->timer, TIMER_ABSTIME, &its, NULL);
 }
 
+static bool timer_is_due(const struct vcpu *v)
+{
+    uint64_t next = next_deadline(v);
+
+    return next && hv_system_time(v->d->hv) >= next;
+}
+
 static void run_timers(struct vcpu *v)
 {
-    uint64_t now, next = next_deadline(v);
+    uint64_t now;
     bool fire = false;
 
-    if (!next || (now = hv_system_time(v->d->hv)) < next)
+    if (!timer_is_due(v))
         return;
+    now = hv_system_time(v->d->hv);
     if (v->singleshot_ns && v->singleshot_ns <= now) {
         v->singleshot_ns = 0;
         fire = true;
@@ -213,6 +234,7 @@ static void sleep_blocked(struct vcpu *v)
 {
     struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
     uint64_t at = next_deadline(v), now = hv_system_time(v->d->hv), n;
+    struct iovec iov = {&n, sizeof(n)};
     struct timespec ts;
 
     if (v->poll_deadline_ns && (!at || v->poll_deadline_ns < at))
@@ -221,12 +243,26 @@ static void sleep_blocked(struct vcpu *v)
         return;
     if (at)
         ts = to_timespec(at - now);
+    runstate_set(v, RUNSTATE_blocked);
     set_where(v, VCPU_ASLEEP);
     if (!was_kicked(v))
         ppoll(&p, 1, at ? &ts : NULL, NULL);
     set_where(v, VCPU_IN_HV);
-    if (read(v->wake_fd, &n, sizeof(n)) < 0)
+    runstate_set(v, RUNSTATE_running);
+    /* A client may have made it blocking: it is not to stop us here. */
+    if (preadv2(v->wake_fd, &iov, 1, -1, RWF_NOWAIT) < 0)
         return; /* nothing there: a signal or the deadline */
+}
+
+/*
+ * A poll ends with its ports or its timeout, and as on Xen for an event that
+ * the vCPU is to be told of: who waits for it to be handled may hold what the
+ * poller waits for.
+ */
+static bool poll_done(struct vcpu *v)
+{
+    return sched_poll_done(v) ||
+           (events_due(v) && !atomic_load(&v->vcpu_info)->evtchn_upcall_mask);
 }
 
 static void handle_blocked(struct vcpu *v)
@@ -238,7 +274,7 @@ static void handle_blocked(struct vcpu *v)
         bool kicked = take_kick(v);
 
         run_timers(v);
-        if ((!polling && events_due(v)) || (polling && sched_poll_done(v)))
+        if ((!polling && events_due(v)) || (polling && poll_done(v)))
             v->blocked = false;
         else if (kicked && (v->stop || !may_run(v)))
             return; /* park first, block again after */
@@ -360,13 +396,19 @@ static void finish_io(struct vcpu *v)
         if (!rc)
             handle_exit(v);
     }
+    /* The timer's signal may have come in between: not to be lost. */
+    if (timer_is_due(v))
+        atomic_store(&v->kicked, true);
 }
 
 static void run_once(struct vcpu *v)
 {
     int rc;
 
+    /* In this order: a kick that is taken here is for what is looked at now. */
     take_kick(v);
+    if (v->stop || !may_run(v))
+        return;
     if (atomic_exchange(&v->flush, false))
         pv_flush_tlb(v);
     run_timers(v);
@@ -410,18 +452,22 @@ static void *vcpu_thread(void *arg)
     rcu_register_thread();
     v->tid = gettid();
     sev._sigev_un._tid = v->tid;
-    timer_create(CLOCK_MONOTONIC, &sev, &v->timer);
+    v->has_timer = !timer_create(CLOCK_MONOTONIC, &sev, &v->timer);
+    if (!v->has_timer)
+        domain_crash(v->d, "v%u: no timer to be had: %s (RLIMIT_SIGPENDING?)",
+                     v->id, strerror(errno));
     signal_run = v->run;
     while (wait_runnable(v)) {
         if (!start_kvm(v))
             continue;
         if (v->blocked)
             handle_blocked(v);
-        if (!v->blocked && may_run(v))
+        if (!v->blocked)
             run_once(v);
     }
     signal_run = NULL;
-    timer_delete(v->timer);
+    if (v->has_timer)
+        timer_delete(v->timer);
     rcu_unregister_thread();
     return NULL;
 }
@@ -450,46 +496,82 @@ static void install_kick_handler(void)
     sigaction(KICK_SIGNAL, &sa, NULL);
 }
 
-int vcpu_create(struct domain *d, unsigned int id)
+static struct vcpu *vcpu_new(struct domain *d, unsigned int id)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct vcpu *v = calloc(1, sizeof(*v));
-    int rc = 0;
 
     if (!v)
-        return -ENOMEM;
-    pthread_once(&once, install_kick_handler);
+        return NULL;
     v->d = d;
     v->id = id;
     v->fd = -1;
     v->poll_port = POLL_NONE;
     v->vcpu_info = &d->shared_info->vcpu_info[id];
     v->vcpu_info_gfn = d->shared_info_gfn;
+    v->parked = true; /* its thread has not begun */
+    v->runstate.state = RUNSTATE_offline;
+    v->runstate.state_entry_time = hv_system_time(d->hv);
     v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->cond, NULL);
-    d->vcpu[id] = v;
+    return v;
+}
+
+int vcpu_create(struct domain *d, unsigned int id)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct vcpu *v = vcpu_new(d, id);
+    int rc;
+
+    if (!v)
+        return -ENOMEM;
+    pthread_once(&once, install_kick_handler);
+    rc = v->wake_fd < 0 ? -errno : 0;
+    if (!rc && d->vm_fd >= 0)
+        rc = open_kvm_vcpu(v);
+    if (rc) {
+        vcpu_free(v);
+        return rc;
+    }
     pv_vcpu_info_changed(v);
-    if (v->wake_fd < 0)
-        return -errno;
+    d->vcpu[id] = v; /* complete: others look it up without a lock */
     if (d->vm_fd < 0)
         return 0;
-    rc = open_kvm_vcpu(v);
-    if (!rc)
-        rc = -pthread_create(&v->thread, NULL, vcpu_thread, v);
+    rc = -pthread_create(&v->thread, NULL, vcpu_thread, v);
     v->thread_started = !rc;
     return rc;
 }
 
+void vcpu_ask_stop(struct vcpu *v)
+{
+    v->stop = true;
+    vcpu_wake(v);
+}
+
 void vcpu_stop(struct vcpu *v)
 {
+    bool running;
+
+    vcpu_ask_stop(v);
     pthread_mutex_lock(&v->lock);
-    v->stop = true;
+    running = v->thread_started;
+    v->thread_started = false; /* v->thread means nothing once it is joined */
     pthread_mutex_unlock(&v->lock);
-    vcpu_wake(v);
-    if (v->thread_started)
+    if (running)
         pthread_join(v->thread, NULL);
-    v->thread_started = false;
+}
+
+uint64_t vcpu_cpu_time(struct vcpu *v)
+{
+    struct timespec ts = {0};
+    clockid_t clk;
+
+    pthread_mutex_lock(&v->lock);
+    if (!v->thread_started || pthread_getcpuclockid(v->thread, &clk) ||
+        clock_gettime(clk, &ts))
+        ts = (struct timespec){0};
+    pthread_mutex_unlock(&v->lock);
+    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
 void vcpu_free(struct vcpu *v)
@@ -503,6 +585,8 @@ void vcpu_free(struct vcpu *v)
         close(v->fd);
     if (v->wake_fd >= 0)
         close(v->wake_fd);
+    pthread_cond_destroy(&v->cond);
+    pthread_mutex_destroy(&v->lock);
     free(v->init);
     free(v);
 }

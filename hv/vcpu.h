@@ -45,22 +45,24 @@ struct vcpu {
     struct kvm_run *run;
 
     /*
-     * vcpu->lock guards up, initialised, stop, paused and their condition
-     * variable; where is written by the vCPU's thread alone.
+     * vcpu->lock guards parked, thread_started, runstate, and the condition
+     * variable: what may_run() looks at is changed first and broadcast after,
+     * by vcpu_wake().  where is written by the vCPU's thread alone.
      */
     pthread_mutex_t lock;
-    pthread_cond_t cond; /* paused or no longer */
-    bool up;             /* VCPUOP_up */
-    bool initialised;    /* a context is set */
-    bool started;        /* KVM has its first registers */
-    bool stop;           /* the domain is going */
-    bool parked;         /* the thread waits: paused, down or shut down */
-    atomic_int where;    /* enum vcpu_where */
-    atomic_bool kicked;  /* someone wants the thread to look around */
-    atomic_bool flush;   /* forget translations before running on */
-    bool blocked;        /* in SCHEDOP_block or _poll; own thread only */
-    int wake_fd;         /* eventfd the thread sleeps on */
-    timer_t timer;       /* brings it out of KVM_RUN at a deadline */
+    pthread_cond_t cond;     /* paused or no longer */
+    atomic_bool up;          /* VCPUOP_up */
+    atomic_bool initialised; /* a context is set */
+    atomic_bool started;     /* KVM has its first registers */
+    atomic_bool stop;        /* the domain is going */
+    bool parked;             /* the thread waits: paused, down or shut down */
+    atomic_int where;        /* enum vcpu_where */
+    atomic_bool kicked;      /* someone wants the thread to look around */
+    atomic_bool flush;       /* forget translations before running on */
+    bool blocked;            /* in SCHEDOP_block or _poll; own thread only */
+    int wake_fd;             /* eventfd the thread sleeps on */
+    timer_t timer;           /* brings it out of KVM_RUN at a deadline */
+    bool has_timer;
 
     /* SCHEDOP_poll: POLL_NONE, POLL_ANY (several ports) or one port. */
     atomic_int poll_port;
@@ -74,7 +76,7 @@ struct vcpu {
     uint64_t poll_deadline_ns; /* SCHEDOP_poll's timeout, 0 = none */
     unsigned int poll_nr;
     uint32_t poll_ports[128];
-    uint64_t runstate_addr;
+    atomic_ulong runstate_addr; /* where the guest wants them, or 0 */
     struct vcpu_runstate_info runstate;
 
     /* The PV context: what hypercalls set and bounces use. */
@@ -89,8 +91,8 @@ struct vcpu {
     uint64_t debugreg[8];
     uint64_t gs_base_kernel, gs_base_user, fs_base;
     unsigned int iopl;
-    uint64_t cr4, tsc_aux; /* as the guest's kernel reads them */
-    bool ts;               /* CR0.TS, the same */
+    uint64_t cr4, tsc_aux;           /* as the guest's kernel reads them */
+    bool ts;                         /* CR0.TS, the same */
     struct vcpu_guest_context *init; /* until the first run */
 
     const void *time_written_at; /* the vcpu_info that has the time */
@@ -118,8 +120,14 @@ static inline struct kvm_sregs *vcpu_sregs(struct vcpu *v)
 /* Makes vCPU `id` of d: KVM's side and its thread, which waits to come up. */
 int vcpu_create(struct domain *d, unsigned int id);
 
+/* Tells the thread to end, without waiting for it. */
+void vcpu_ask_stop(struct vcpu *v);
+
 /* Ends the thread; not from v's own. */
 void vcpu_stop(struct vcpu *v);
+
+/* CPU time that v's thread has used, ns; 0 once it has ended. */
+uint64_t vcpu_cpu_time(struct vcpu *v);
 
 /* Frees a stopped vCPU, or NULL. */
 void vcpu_free(struct vcpu *v);
@@ -136,8 +144,19 @@ void vcpu_wake(struct vcpu *v);
  */
 bool vcpu_preempt(struct vcpu *v);
 
-/* Waits until the thread is out of the guest and parked. */
+/*
+ * Waits until the thread is out of the guest and parked, or somebody has ended
+ * the pause meanwhile.
+ */
 void vcpu_wait_parked(struct vcpu *v);
+
+/*
+ * A service of the monitor, which is guest memory, was interrupted.  True when
+ * it is to be given up: v is to end, or the service runs for a second.  *since
+ * starts as 0; if it is not afterwards, vcpu_timers_changed() is due.  Own
+ * thread only.
+ */
+bool vcpu_service_stuck(struct vcpu *v, uint64_t *since);
 
 /* Sets the registers of the first entry; -EEXIST if it has run, -EINVAL. */
 int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx);

@@ -7,12 +7,14 @@
 #include <x86intrin.h>
 #include <stdint.h>
 #include <xen/xen.h>
+#include <xen/sched.h>
 #include <xen/vcpu.h>
 #include "hv/domain.h"
 #include "hv/event_channel.h"
 #include "hv/hypercall.h"
 #include "hv/kvm_host.h"
 #include "hv/pv/pv.h"
+#include "hv/runstate.h"
 #include "hv/vcpu.h"
 
 #define NS_PER_S        1000000000ull
@@ -132,8 +134,31 @@ static void tsc_scale(uint64_t khz, uint32_t *mul, int8_t *shift)
 
 #define TIME_REFRESH_NS (NS_PER_S)
 
-static void write_time(struct vcpu *v, struct vcpu_time_info *t, uint64_t now)
+#define PAIR_TRIES 5
+#define PAIR_TICKS 2000
+
+/*
+ * System time, and the TSC at that moment: a preemption between the two would
+ * set the guest's clock back, so another try is made then.
+ */
+static uint64_t time_pair(const struct hv *hv, uint64_t *tsc)
 {
+    uint64_t now, before;
+
+    for (int i = 0;; i++) {
+        before = __rdtsc();
+        now = hv_system_time(hv);
+        *tsc = __rdtsc();
+        if (*tsc - before < PAIR_TICKS || i == PAIR_TRIES)
+            break;
+    }
+    *tsc = before + (*tsc - before) / 2;
+    return now;
+}
+
+static void write_time(struct vcpu *v, struct vcpu_time_info *t)
+{
+    uint64_t tsc, now = time_pair(v->d->hv, &tsc);
     uint32_t mul;
     int8_t shift;
 
@@ -141,7 +166,7 @@ static void write_time(struct vcpu *v, struct vcpu_time_info *t, uint64_t now)
     /* Odd version while it is in change: the guest reads again. */
     __atomic_store_n(&t->version, t->version | 1, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    t->tsc_timestamp = __rdtsc();
+    t->tsc_timestamp = tsc;
     t->system_time = now;
     t->tsc_to_system_mul = mul;
     t->tsc_shift = shift;
@@ -176,7 +201,7 @@ void vcpu_update_time(struct vcpu *v)
         write_wallclock(v->d, now);
     v->time_written_at = vi;
     v->time_written_ns = now;
-    write_time(v, &vi->time, now);
+    write_time(v, &vi->time);
 }
 
 /* ---- vcpu_op ---- */
@@ -214,6 +239,16 @@ static long vcpu_set_up(struct vcpu *v, bool up)
     return rc;
 }
 
+/* The last one to go down takes the domain with it. */
+static long vcpu_down(struct domain *d, struct vcpu *v)
+{
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        if (d->vcpu[i] != v && d->vcpu[i]->up)
+            return vcpu_set_up(v, false);
+    domain_shutdown(d, SHUTDOWN_poweroff);
+    return 0;
+}
+
 static long register_vcpu_info(struct caller *c, struct vcpu *v,
                                guest_addr_t arg)
 {
@@ -222,6 +257,8 @@ static long register_vcpu_info(struct caller *c, struct vcpu *v,
 
     if (copy_from_guest(c, &r, arg, sizeof(r)))
         return -EFAULT;
+    if (v != c->v && v->up)
+        return -EINVAL; /* not under the hands of one that runs */
     if (v->vcpu_info_gfn != v->d->shared_info_gfn || r.offset % 8 ||
         r.offset > VCPU_INFO_VALID || !domain_owns_frame(v->d, r.mfn))
         return -EINVAL;
@@ -275,15 +312,6 @@ static long stop_timer(struct caller *c, struct vcpu *v, uint64_t *deadline)
     return 0;
 }
 
-static void fill_runstate(struct vcpu *v, struct vcpu_runstate_info *r)
-{
-    uint64_t now = hv_system_time(v->d->hv);
-
-    *r = v->runstate;
-    r->state = v->up ? RUNSTATE_running : RUNSTATE_offline;
-    r->time[r->state] += now - r->state_entry_time;
-}
-
 static long runstate_area(struct caller *c, struct vcpu *v, guest_addr_t arg)
 {
     struct vcpu_register_runstate_memory_area a;
@@ -291,9 +319,9 @@ static long runstate_area(struct caller *c, struct vcpu *v, guest_addr_t arg)
 
     if (copy_from_guest(c, &a, arg, sizeof(a)))
         return -EFAULT;
-    v->runstate_addr = (uintptr_t)a.addr.p;
-    fill_runstate(v, &r);
-    copy_to_guest(c, (guest_addr_t){v->runstate_addr}, &r, sizeof(r));
+    atomic_store(&v->runstate_addr, (uintptr_t)a.addr.p);
+    runstate_get(v, &r);
+    copy_to_guest(c, GUEST_ADDR(a.addr.p), &r, sizeof(r));
     return 0;
 }
 
@@ -301,7 +329,7 @@ static long get_runstate(struct caller *c, struct vcpu *v, guest_addr_t arg)
 {
     struct vcpu_runstate_info r;
 
-    fill_runstate(v, &r);
+    runstate_get(v, &r);
     return copy_to_guest(c, arg, &r, sizeof(r)) ? -EFAULT : 0;
 }
 
@@ -320,7 +348,7 @@ long do_vcpu_op(struct caller *c, const uint64_t args[6])
     case VCPUOP_up:
         return vcpu_set_up(v, true);
     case VCPUOP_down:
-        return vcpu_set_up(v, false);
+        return vcpu_down(c->d, v);
     case VCPUOP_is_up:
         return v->up;
     case VCPUOP_get_runstate_info:

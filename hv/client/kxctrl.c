@@ -124,9 +124,12 @@ int kxctrl_domain_getinfo(kxctrl *k, uint32_t domid,
     };
     int rc = domctl(k, &op);
 
-    if (!rc)
-        *info = op.u.getdomaininfo;
-    return rc;
+    if (rc)
+        return rc;
+    if (op.u.getdomaininfo.domain != domid)
+        return -ESRCH; /* hv tells of the next one, as Xen does */
+    *info = op.u.getdomaininfo;
+    return 0;
 }
 
 int kxctrl_vcpu_getinfo(kxctrl *k, uint32_t domid, uint32_t vcpu,

@@ -206,5 +206,11 @@ long do_vm_assist(struct caller *c, const uint64_t args[6])
         return -ENOSYS;
     if (args[0] > VMASST_CMD_disable)
         return -ENOSYS;
-    return args[1] <= VMASST_TYPE_runstate_update_flag ? 0 : -EINVAL;
+    if (args[1] > VMASST_TYPE_runstate_update_flag)
+        return -EINVAL;
+    if (args[0] == VMASST_CMD_enable)
+        atomic_fetch_or(&c->d->vm_assist, 1ul << args[1]);
+    else
+        atomic_fetch_and(&c->d->vm_assist, ~(1ul << args[1]));
+    return 0;
 }

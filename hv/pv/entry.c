@@ -320,6 +320,7 @@ int pv_set_mode(struct vcpu *v, bool user)
 static int run_service(struct vcpu *v, uint64_t rip, uint64_t a, uint64_t b)
 {
     struct kvm_regs saved = *vcpu_regs(v);
+    uint64_t since = 0;
     int rc;
 
     vcpu_regs(v)->rip = rip;
@@ -330,7 +331,12 @@ static int run_service(struct vcpu *v, uint64_t rip, uint64_t a, uint64_t b)
         /* A kick stays noted in v->kicked; finish first. */
         v->run->immediate_exit = 0;
         rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-    } while (rc == -EINTR || rc == -EAGAIN);
+    } while ((rc == -EINTR || rc == -EAGAIN) &&
+             !vcpu_service_stuck(v, &since));
+    if (since)
+        vcpu_timers_changed(v);
+    if (rc == -EINTR && !v->stop)
+        domain_crash(v->d, "v%u: the monitor does not come back", v->id);
     if (!rc && (v->run->exit_reason != KVM_EXIT_IO ||
                 v->run->io.port != DOORBELL_DONE)) {
         domain_crash(v->d, "v%u: its page tables broke the monitor", v->id);
