@@ -67,8 +67,11 @@ int inflight_get(struct domain *d, const char *key, size_t size)
         fd = -ENOSPC;
     else if (!*p && !(*p = make(key, size)))
         fd = -ENOMEM;
-    else if ((*p)->size == size)
-        fd = (*p)->fd;
+    else if ((*p)->size == size) {
+        fd = fcntl((*p)->fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            fd = -errno;
+    }
     pthread_mutex_unlock(&d->lock);
     return fd;
 }

@@ -11,8 +11,8 @@
 #define INFLIGHT_SIZE    (16u << 20)
 
 /*
- * The region `key` of d, made zero filled if new.  A descriptor that hv keeps,
- * or -EINVAL (another size, a bad key), -ENOSPC, -errno.
+ * The region `key` of d, made zero filled if new.  A descriptor of the
+ * caller's, or -EINVAL (another size, a bad key), -ENOSPC, -errno.
  */
 int inflight_get(struct domain *d, const char *key, size_t size);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* hv: the hypervisor process. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,6 +22,8 @@
 #include "hv/vcpu.h"
 
 #define LOG_RING_SIZE (256u << 10)
+#define LOCK_TRIES    60
+#define LOCK_WAIT_US  50000
 
 static const char usage[] =
     "usage: hv [--run-dir DIR]\n"
@@ -113,11 +117,9 @@ static int make_dom0(struct hv *hv)
 
 static void destroy_all(struct hv *hv)
 {
-    for (unsigned int id = 1; id < DOMID_FIRST_RESERVED; id++) {
-        struct domain *d = domain_get(hv, id);
+    struct domain *d;
 
-        if (!d)
-            continue;
+    while ((d = domain_get_next(hv, DOMID_HV0 + 1))) {
         domain_destroy(d);
         domain_put(d);
     }
@@ -133,20 +135,52 @@ static void raise_fd_limit(void)
     }
 }
 
+/* Before there is any other thread: one that takes them would end us. */
+static void block_signals(sigset_t *ends)
+{
+    sigemptyset(ends);
+    sigaddset(ends, SIGTERM);
+    sigaddset(ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, ends, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* until a vCPU takes it for its kicks */
+}
+
+/* One hv for one run dir, for as long as the process lives. */
+static int lock_run_dir(void)
+{
+    char path[4096];
+    int fd;
+
+    if (kxen_path(path, sizeof(path), "hv.lock")) {
+        fprintf(stderr, "hv: the run dir's name is too long\n");
+        return -1;
+    }
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    /* One that was killed is gone once its VMs are taken apart. */
+    for (int tries = 0; fd >= 0 && tries < LOCK_TRIES; tries++) {
+        if (!flock(fd, LOCK_EX | LOCK_NB))
+            return 0;
+        usleep(LOCK_WAIT_US);
+    }
+    if (fd >= 0 && errno == EWOULDBLOCK)
+        fprintf(stderr,
+                "hv: another hv serves %s; stop it, or choose another "
+                "folder by --run-dir\n",
+                kxen_run_dir());
+    else
+        fprintf(stderr, "hv: cannot lock %s: %s\n", path, strerror(errno));
+    return -1;
+}
+
 /* Runs until a signal asks it to end. */
-static int serve(struct hv *hv, const char *path)
+static int serve(struct hv *hv, const char *path, const sigset_t *ends)
 {
     struct privcmd_server *s;
     char err[256];
-    sigset_t set;
     int sig;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     s = privcmd_start(hv, path, err, sizeof(err));
     if (!s) {
         fprintf(stderr, "hv: %s\n", err);
@@ -156,7 +190,7 @@ static int serve(struct hv *hv, const char *path)
            hv->host->tsc_khz, hv->host->ioeventfd ? "yes" : "no",
            hv->host->syscall_cpl0 ? "enters CPL0: hardware KVM"
                                   : "stays at CPL3: software KVM");
-    sigwait(&set, &sig);
+    sigwait(ends, &sig);
     hv_log("ending on signal %d", sig);
     destroy_all(hv);
     privcmd_stop(s);
@@ -169,6 +203,7 @@ static int run(const struct options *o)
     static struct hv hv;
     struct timespec ts;
     char text[4096];
+    sigset_t ends;
     int rc;
 
     if (o->run_dir && kxen_set_run_dir(o->run_dir))
@@ -178,8 +213,9 @@ static int run(const struct options *o)
                 strerror(errno));
         return 1;
     }
-    if (kxen_path(text, sizeof(text), "hv.sock"))
+    if (kxen_path(text, sizeof(text), "hv.sock") || lock_run_dir())
         return 1;
+    block_signals(&ends);
     raise_fd_limit();
     log_set_ring(log_ring_new(LOG_RING_SIZE));
     {
@@ -205,7 +241,7 @@ static int run(const struct options *o)
         fprintf(stderr, "hv: cannot make domain 0: %s\n", strerror(-rc));
         return 1;
     }
-    return serve(&hv, text);
+    return serve(&hv, text, &ends);
 }
 
 int main(int argc, char **argv)

@@ -16,6 +16,7 @@
 #include "hv/hypercall.h"
 #include "hv/inflight.h"
 #include "hv/log.h"
+#include "hv/memory.h"
 #include "hv/notify.h"
 #include "hv/trapped_glue.h"
 #include "hv/vcpu.h"
@@ -42,7 +43,7 @@ struct privcmd_server {
     pthread_mutex_t lock;
     pthread_cond_t gone;
     struct cds_list_head conns;
-    bool stopping;
+    atomic_bool stopping;
 };
 
 struct evtchn_owner *privcmd_evtchn_owner(struct privcmd_conn *conn)
@@ -79,13 +80,14 @@ int privcmd_copy(struct privcmd_conn *conn, void *buf, uint64_t addr,
 
 /* ---- requests ---- */
 
-/* What a request works on; the reply's descriptor stays its owner's. */
+/* What a request works on; the reply's descriptor mostly is its owner's. */
 struct request {
     struct privcmd_conn *conn;
     struct privcmd_req q;
     int fd; /* came with it, or -1 */
     struct privcmd_rep r;
     int reply_fd;
+    bool close_reply; /* it is this request's own */
 };
 
 static void op_hello(struct request *rq)
@@ -136,7 +138,7 @@ static void op_port_fd(struct request *rq)
 
 static void op_domain_mem(struct request *rq, struct domain *d)
 {
-    if (d->mem_fd < 0) {
+    if (!domain_has_memory(d)) {
         rq->r.rc = -EINVAL;
         return;
     }
@@ -150,6 +152,7 @@ static void op_inflight_get(struct request *rq, struct domain *d)
 
     rq->r.rc = fd < 0 ? fd : 0;
     rq->reply_fd = fd;
+    rq->close_reply = true;
 }
 
 static void op_inflight_drop(struct request *rq, struct domain *d)
@@ -185,6 +188,8 @@ static void op_restrict(struct request *rq)
 {
     if (rq->conn->only_domid >= 0)
         rq->r.rc = -EPERM;
+    else if (rq->q.domid >= DOMID_FIRST_RESERVED)
+        rq->r.rc = -EINVAL;
     else
         rq->conn->only_domid = rq->q.domid;
 }
@@ -207,7 +212,7 @@ static void op_notify_fd(struct request *rq, struct domain *d)
     uint64_t which = rq->q.args[0];
 
     rq->r.rc = -EINVAL;
-    if (!d->notify || which >= 2 + d->max_vcpus)
+    if (!domain_has_memory(d) || which >= 2 + d->max_vcpus)
         return;
     if (which < 2)
         rq->reply_fd = which ? d->notify->nudge_fd : d->notify->page_fd;
@@ -258,7 +263,9 @@ static void run_request(struct request *rq)
         rq->r.rc = -EPERM;
         return;
     }
-    d = domain_get(rq->conn->server->hv, rq->q.domid);
+    d = rq->q.domid < DOMID_FIRST_RESERVED
+            ? domain_get(rq->conn->server->hv, rq->q.domid)
+            : NULL;
     if (!d) {
         rq->r.rc = -ESRCH;
         return;
@@ -281,7 +288,7 @@ static bool serve_one(struct privcmd_conn *conn)
     bool ok = n > 0;
 
     if (!ok)
-        return false;
+        goto out;
     rq.q.key[PRIVCMD_KEY_MAX - 1] = 0;
     if (n != sizeof(rq.q)) {
         hv_log("privcmd: process %d sent %zd bytes where a request has %zu; "
@@ -293,8 +300,11 @@ static bool serve_one(struct privcmd_conn *conn)
         if (rq.conn)
             ok = !fdpass_send(conn->sock, &rq.r, sizeof(rq.r), rq.reply_fd);
     }
+out:
     if (rq.fd >= 0)
         close(rq.fd);
+    if (rq.close_reply && rq.reply_fd >= 0)
+        close(rq.reply_fd);
     return ok;
 }
 
@@ -408,10 +418,10 @@ static void *accept_thread(void *arg)
 
         if (sock >= 0) {
             start_conn(s, sock);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+        } else if (!s->stopping && errno != EINTR && errno != ECONNABORTED) {
             hv_log("privcmd: cannot accept: %s", strerror(errno));
             usleep(100000);
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (s->stopping) {
             return NULL; /* the listener was shut down */
         }
     }
@@ -464,6 +474,7 @@ void privcmd_stop(struct privcmd_server *s)
 {
     struct privcmd_conn *c;
 
+    s->stopping = true;
     shutdown(s->sock, SHUT_RDWR);
     pthread_join(s->thread, NULL);
     close(s->sock);
