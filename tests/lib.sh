@@ -79,7 +79,7 @@ daemon_start() {
     local name=$1 path
     mkdir -p "$KXEN_RUN_DIR"
     "$BIN/$name" --run-dir "$KXEN_RUN_DIR" </dev/null \
-        >>"$KXEN_RUN_DIR/$name.log" 2>&1 &
+        >>"$KXEN_RUN_DIR/$name.log" 2>&1 9>&- &
     DAEMON_PID[$name]=$!
     path=$KXEN_RUN_DIR/${DAEMON_SOCKET[$name]}
     wait_for 10 socket_answers "$path" ||
@@ -96,9 +96,14 @@ daemon_kill() {
     unset "DAEMON_PID[$1]"
 }
 
+# The lock is the supervisor's: a kxl that finds dom0 just killed would start
+# one, and that a dom0 of its own.
 host_start() {
     local name
     [ $# -gt 0 ] || set -- hv kxenstored dom0
+    mkdir -p "$KXEN_RUN_DIR"
+    exec 9>"$KXEN_RUN_DIR/host.lock"
+    flock -n 9 || broken "a supervisor runs on a fresh host"
     for name; do
         daemon_start "$name"
     done

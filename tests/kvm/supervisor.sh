@@ -13,6 +13,9 @@ reborn() { # NAME OLD
     pid=$(pid_of "$1") && [ -n "$pid" ] && [ "$pid" != "$2" ] &&
         kill -0 "$pid" 2>/dev/null
 }
+ended() { # An orphan may stay a zombie where init does not reap.
+    [ "$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null || echo Z)" = Z ]
+}
 cleanup() {
     local status=$? name
     for name in host.lock hv.pid kxenstored.pid dom0.pid; do
@@ -34,7 +37,9 @@ expect 0 box kxl list
 
 kill -KILL "$(cat "$KXEN_RUN_DIR/host.lock")"
 expect 0 'box' kxl list
-kill -KILL "$(pid_of dom0)"
+old=$(pid_of dom0)
+kill -KILL "$old"
+wait_for 10 ended "$old" || broken "SIGKILL does not kill"
 expect 0 'box' kxl list
 old=$(pid_of dom0)
 kill -KILL "$old"
@@ -45,7 +50,5 @@ expect 1 'still running' kxl host-stop
 kxl destroy box || fail "destroy"
 hv=$(pid_of hv)
 kxl host-stop || fail "host-stop"
-# An orphan may stay a zombie where init does not reap.
-[ "$(awk '{ print $3 }' "/proc/$hv/stat" 2>/dev/null || echo Z)" = Z ] ||
-    fail "hv outlives host-stop"
+ended "$hv" || fail "hv outlives host-stop"
 expect 1 'no host' kxl list
