@@ -33,6 +33,10 @@
 #define CALM_MS      1000 /* a daemon that lived so long is restarted at once */
 #define DELAY_MAX_MS 2000
 
+/* What goes to ready_fd, unless it is words for the user. */
+#define READY_OK   "ok"
+#define READY_BUSY "busy"
+
 enum { HV, STORED, DOM0 };
 
 struct daemon {
@@ -416,7 +420,7 @@ static int host_run(struct host *host)
     for (i = 0; i < NR_DAEMONS && !rc; i++)
         rc = daemon_ensure(host, &host->daemons[i]);
     if (!rc) {
-        ready(host, "ok");
+        ready(host, READY_OK);
         rc = watch_over(host);
     }
     if (rc == -EPIPE)
@@ -442,9 +446,9 @@ int host_supervise(const char *run_dir, bool private, int ready_fd)
     rc = folders_make(&host);
     lock = rc ? rc : supervisor_lock(&host);
     if (lock < 0) {
-        snprintf(text, sizeof(text), "%s: %s", run_dir,
-                 lock == -EWOULDBLOCK ? "another supervisor runs there"
-                                      : strerror(-lock));
+        snprintf(text, sizeof(text), "%s: %s", run_dir, strerror(-lock));
+        if (lock == -EWOULDBLOCK)
+            strcpy(text, READY_BUSY);
         ready(&host, text);
         return KXL_ERROR;
     }
@@ -524,7 +528,8 @@ int host_start(void)
         len += n;
     text[len] = 0;
     close(fds[0]);
-    if (!strcmp(text, "ok"))
+    /* Somebody else was a moment faster: that host will do. */
+    if (!strcmp(text, READY_OK) || !strcmp(text, READY_BUSY))
         return 0;
     kxl_error("kxl check tells what this machine can do", "%s",
               len ? text : "the host does not start; see host.log there");

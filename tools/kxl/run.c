@@ -154,7 +154,9 @@ static int start_host(struct run *run, int signal_fd)
     if (rc || !strcmp(text, "ok"))
         return rc;
     kxl_error("kxl check tells what this machine can do", "%s",
-              *text ? text : "the host does not start");
+              !strcmp(text, "busy") ? "a host runs in that directory already"
+              : *text               ? text
+                                    : "the host does not start");
     return -EIO;
 }
 
