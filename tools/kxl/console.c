@@ -71,6 +71,8 @@ static void terminal_restore(struct session *s)
 {
     if (s->raw)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &s->saved);
+    if (s->raw)
+        fputc('\n', stderr); /* the guest's prompt has the line */
     s->raw = false;
 }
 
