@@ -197,6 +197,16 @@ static bool timer_is_due(const struct vcpu *v)
     return next && hv_system_time(v->d->hv) >= next;
 }
 
+#define KICK_LATER_NS 20000
+
+void vcpu_kick_later(struct vcpu *v)
+{
+    struct itimerspec its = {.it_value.tv_nsec = KICK_LATER_NS};
+
+    v->kick_later = true;
+    timer_settime(v->timer, 0, &its, NULL);
+}
+
 static void run_timers(struct vcpu *v)
 {
     uint64_t now;
@@ -296,7 +306,9 @@ int vcpu_enter(struct vcpu *v)
     /* A kick from before the store has set kicked; later ones signal. */
     if (was_kicked(v))
         v->run->immediate_exit = 1;
+    pv_to_guest(v);
     rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    pv_from_guest(v);
     set_where(v, VCPU_IN_HV);
     v->run->immediate_exit = 0;
     return rc;
@@ -319,6 +331,14 @@ static void doorbell_or_port(struct vcpu *v)
         case DOORBELL_SYSCALL:
             v->exits[EXIT_HYPERCALL]++;
             pv_syscall_exit(v);
+            return;
+        case DOORBELL_FAULT:
+            v->exits[EXIT_TRAP]++;
+            pv_fault_exit(v);
+            return;
+        case DOORBELL_BROKEN:
+            v->exits[EXIT_TRAP]++;
+            pv_broken_exit(v);
             return;
         case DOORBELL_TRAP:
             v->exits[EXIT_TRAP]++;
@@ -411,6 +431,10 @@ static void run_once(struct vcpu *v)
         return;
     if (atomic_exchange(&v->flush, false))
         pv_flush_tlb(v);
+    if (v->kick_later) {
+        v->kick_later = false;
+        vcpu_timers_changed(v);
+    }
     run_timers(v);
     vcpu_update_time(v);
     finish_io(v);

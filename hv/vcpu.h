@@ -61,6 +61,7 @@ struct vcpu {
     atomic_bool flush;       /* forget translations before running on */
     bool blocked;            /* in SCHEDOP_block or _poll; own thread only */
     int wake_fd;             /* eventfd the thread sleeps on */
+    bool kick_later;     /* the timer is set for vcpu_kick_later() */
     timer_t timer;           /* brings it out of KVM_RUN at a deadline */
     bool has_timer;
 
@@ -176,6 +177,9 @@ void vcpu_update_time(struct vcpu *v);
  * it out of KVM_RUN if it runs.  Any thread, any lock but vcpu->lock.
  */
 void vcpu_kick(struct vcpu *v);
+
+/* An event waits that can't be delivered here: looks again soon. Own thread. */
+void vcpu_kick_later(struct vcpu *v);
 
 /* system_time now, in ns since hv started. */
 uint64_t hv_system_time(const struct hv *hv);

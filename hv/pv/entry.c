@@ -38,6 +38,8 @@
 #define MSR_STAR     0xc0000081u
 #define MSR_LSTAR    0xc0000082u
 #define MSR_SFMASK   0xc0000084u
+#define MSR_SYSENTER_CS 0x174u
+#define SYSEXIT_BASE    0xe010u /* + 32 is FLAT_CS64 */
 #define PTE_ADDR     0x000ffffffffff000ull
 #define PTE_U        0x4ull
 #define TI_IF        4 /* trap_info.flags: the handler starts masked */
@@ -54,8 +56,12 @@ static uint64_t vcpu_block(const struct vcpu *v)
 
 static uint8_t *stack_page(const struct vcpu *v)
 {
-    return domain_frame(v->d, v->d->pv->vcpu_gfn + v->id * PV_VCPU_FRAMES +
-                                  MON_TSS_PAGES);
+    return domain_frame(v->d, pv_vcpu_gfn(v->d, v->id, PV_STACK));
+}
+
+static struct mon_vcpu *mon_vcpu(const struct vcpu *v)
+{
+    return domain_frame(v->d, pv_vcpu_gfn(v->d, v->id, PV_VDATA));
 }
 
 static void regs_dirty(struct vcpu *v)
@@ -118,7 +124,7 @@ static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
     };
     s->gdt.base = vcpu_block(v) + MON_GDT_OFF;
     s->gdt.limit = 0xffff;
-    s->idt.base = MON_VA + MON_IDT_OFF;
+    s->idt.base = vcpu_block(v) + MON_VIDT_OFF;
     s->idt.limit = 0xfff;
     s->cr0 = CR0_PV;
     s->cr3 = v->cr3;
@@ -133,18 +139,22 @@ static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
 
 static int set_msrs(struct vcpu *v)
 {
+    bool serves = pv_monitor_serves(v->d);
+    uint64_t lstar = serves ? vcpu_block(v) + MON_VTEXT_OFF + MON_LSTAR_OFF
+                            : MON_VA + mon(v)->syscall;
     struct {
         struct kvm_msrs head;
-        struct kvm_msr_entry e[3];
+        struct kvm_msr_entry e[4];
     } m = {
-        .head.nmsrs = 3,
+        .head.nmsrs = serves ? 4 : 3,
         .e = {{.index = MSR_STAR, .data = 0xe023ull << 48 | 0xe008ull << 32},
-              {.index = MSR_LSTAR, .data = MON_VA + mon(v)->syscall},
-              {.index = MSR_SFMASK, .data = SFMASK}},
+              {.index = MSR_LSTAR, .data = lstar},
+              {.index = MSR_SFMASK, .data = SFMASK},
+              {.index = MSR_SYSENTER_CS, .data = SYSEXIT_BASE}},
     };
     int n = ioctl(v->fd, KVM_SET_MSRS, &m);
 
-    return n < 0 ? -errno : n == 3 ? 0 : -ENOTSUP;
+    return n < 0 ? -errno : n == (int)m.head.nmsrs ? 0 : -ENOTSUP;
 }
 
 /* Guest time is the host's TSC; where KVM adds an offset, take it away. */
@@ -331,8 +341,7 @@ static int run_service(struct vcpu *v, uint64_t rip, uint64_t a, uint64_t b)
         /* A kick stays noted in v->kicked; finish first. */
         v->run->immediate_exit = 0;
         rc = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-    } while ((rc == -EINTR || rc == -EAGAIN) &&
-             !vcpu_service_stuck(v, &since));
+    } while ((rc == -EINTR || rc == -EAGAIN) && !vcpu_service_stuck(v, &since));
     if (since)
         vcpu_timers_changed(v);
     if (rc == -EINTR && !v->stop)
@@ -378,11 +387,67 @@ int guest_pte_write(struct vcpu *v, uint64_t pte_maddr, uint64_t val)
 
 /* ---- frames ---- */
 
-bool pv_in_stub(const struct vcpu *v, uint64_t rip)
+static uint64_t monitor_offset(const struct vcpu *v, uint64_t rip)
 {
-    uint64_t off = rip - MON_VA - mon(v)->stubs;
+    return rip - vcpu_block(v) - MON_VTEXT_OFF;
+}
 
-    return off < 256 * MON_STUB_SIZE;
+bool pv_in_monitor(const struct vcpu *v, uint64_t rip)
+{
+    return monitor_offset(v, rip) < MON_TEXT_PAGES * FRAME_SIZE;
+}
+
+/* The vector whose stub rip is in, or -1. */
+static int stub_vector(const struct vcpu *v, uint64_t rip)
+{
+    uint64_t off = monitor_offset(v, rip) - mon(v)->stubs;
+
+    return off < 256 * MON_STUB_SIZE ? (int)(off / MON_STUB_SIZE) : -1;
+}
+
+/* ---- the monitor's data ---- */
+
+/* Before KVM_RUN.  Another vCPU comes up only while this one is out. */
+static bool is_alone(const struct vcpu *v)
+{
+    for (unsigned int i = 0; i < v->d->max_vcpus; i++)
+        if (v->d->vcpu[i] && v->d->vcpu[i] != v && v->d->vcpu[i]->initialised)
+            return false;
+    return true;
+}
+
+void pv_to_guest(struct vcpu *v)
+{
+    struct mon_vcpu *m = mon_vcpu(v);
+    const struct trap_info *fault = &v->traps[14];
+
+    m->user = v->user_mode;
+    m->kernel_cr3 = v->cr3;
+    m->user_cr3 = v->user_cr3;
+    m->kernel_sp = v->kernel_sp;
+    m->gs_user = v->gs_base_user;
+    m->gs_kernel = v->gs_base_kernel;
+    m->syscall_cb = v->syscall_cb;
+    m->event_cb = v->event_cb;
+    m->fault_cb = fault->address;
+    m->masks =
+        (v->cb_mask >> CALLBACKTYPE_syscall & 1) | (TI_GET_IF(fault) ? 2 : 0);
+    m->info =
+        DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
+    m->iopl = v->iopl == 1 ? 0x1000 : 0;
+    m->alone = is_alone(v);
+}
+
+void pv_from_guest(struct vcpu *v)
+{
+    const struct mon_vcpu *m = mon_vcpu(v);
+
+    v->user_mode = m->user;
+    v->cr3 = m->kernel_cr3 & PTE_ADDR;
+    v->user_cr3 = m->user_cr3 & PTE_ADDR;
+    v->kernel_sp = m->kernel_sp;
+    v->gs_base_user = m->gs_user;
+    v->gs_base_kernel = m->gs_kernel;
 }
 
 /* Writes a bounce frame and points the guest at its handler. */
@@ -440,9 +505,14 @@ void pv_deliver_upcall(struct vcpu *v)
 
     if (!vi->evtchn_upcall_pending || vi->evtchn_upcall_mask || !v->event_cb)
         return;
-    /* A trap is on its way to hv: its exit is where to go on from. */
-    if (pv_in_stub(v, vcpu_regs(v)->rip) || exception_waits(v))
+    /*
+     * The monitor, or a trap on its way to hv, is not to be disturbed, and
+     * may have looked for events already: try again soon.
+     */
+    if (pv_in_monitor(v, vcpu_regs(v)->rip) || exception_waits(v)) {
+        vcpu_kick_later(v);
         return;
+    }
     v->upcalls++;
     bounce(v, v->event_cb, NULL, true);
 }
@@ -548,14 +618,22 @@ void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error)
     bounce(v, t->address, has_error_code(vector) ? &error : NULL, TI_GET_IF(t));
 }
 
+static void page_fault(struct vcpu *v, uint64_t va, uint32_t error)
+{
+    if ((error & PFEC_PRESENT) && !v->user_mode && pv_fix_fault(v, va, error))
+        return;
+    atomic_load(&v->vcpu_info)->arch.cr2 = va;
+    pv_inject_trap(v, 14, v->user_mode ? error : error & ~PFEC_USER);
+}
+
 void pv_trap_exit(struct vcpu *v)
 {
     struct kvm_regs *r = vcpu_regs(v);
-    unsigned int vector = (r->rip - MON_VA - mon(v)->stubs) / MON_STUB_SIZE;
+    int vector = stub_vector(v, r->rip);
     struct trap_frame f;
     uint64_t cr2 = 0;
 
-    if (!pv_in_stub(v, r->rip)) {
+    if (vector < 0) {
         domain_crash(v->d, "v%u rang the trap doorbell itself, rip %#llx",
                      v->id, r->rip);
         return;
@@ -573,17 +651,54 @@ void pv_trap_exit(struct vcpu *v)
         r->rip = MON_VA + mon(v)->fault_resume;
         return;
     }
+    if (pv_in_monitor(v, f.rip) && !v->user_mode) {
+        domain_crash(v->d,
+                     "v%u: its page tables broke the monitor (%s at %#lx)",
+                     v->id, vector < 32 ? trap_names[vector] : "trap", f.rip);
+        return;
+    }
     if ((vector == 13 || vector == 6) && pv_emulate(v, vector))
         return;
-    if (vector == 14 && (f.error & PFEC_PRESENT) && !v->user_mode &&
-        pv_fix_fault(v, cr2, f.error))
+    if (vector == 14)
+        page_fault(v, cr2, f.error);
+    else
+        pv_inject_trap(v, vector, has_error_code(vector) ? f.error : 0);
+}
+
+void pv_fault_exit(struct vcpu *v)
+{
+    const struct mon_vcpu *m = mon_vcpu(v);
+    struct kvm_regs *r = vcpu_regs(v);
+
+    if (!pv_in_monitor(v, r->rip)) {
+        domain_crash(v->d, "v%u rang the fault doorbell itself, rip %#llx",
+                     v->id, r->rip);
         return;
-    if (vector == 14) {
-        atomic_load(&v->vcpu_info)->arch.cr2 = cr2;
-        if (!v->user_mode)
-            f.error &= ~(uint64_t)PFEC_USER;
     }
-    pv_inject_trap(v, vector, has_error_code(vector) ? f.error : 0);
+    v->user_mode = m->ss;
+    r->rip = m->rip;
+    r->rsp = m->rsp;
+    r->rflags = m->rflags | RFLAGS_FIXED;
+    regs_dirty(v);
+    if (r->rip == MON_VA + mon(v)->fault_insn)
+        r->rip = MON_VA + mon(v)->fault_resume;
+    else if (pv_in_monitor(v, m->rip) && !v->user_mode)
+        domain_crash(v->d,
+                     "v%u: its page tables broke the monitor at %#lx "
+                     "(address %#lx, error %#lx)",
+                     v->id, m->rip, m->cr2, m->error);
+    else
+        page_fault(v, m->cr2, m->error);
+}
+
+void pv_broken_exit(struct vcpu *v)
+{
+    const struct mon_vcpu *m = mon_vcpu(v);
+
+    domain_crash(v->d,
+                 "v%u: no handler for a system call, or no room for a frame "
+                 "(kernel rsp %#lx)",
+                 v->id, m->kernel_sp);
 }
 
 void pv_triple_fault(struct vcpu *v)

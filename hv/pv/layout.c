@@ -48,18 +48,15 @@ int pv_domain_layout(struct domain *d, uint64_t max_pages)
         return -ENOMEM;
     pthread_mutex_init(&pv->doorbell_lock, NULL);
     d->pv = pv;
-    pv->pt_level = calloc(1, max_pages);
-    if (!pv->pt_level)
-        return -ENOMEM;
     d->shared_info_gfn = take(&next, 1, FRAMES_2M);
     d->gnttab_gfn = take(&next, d->gnttab_nr, 1);
     d->status_gfn = take(&next, STATUS_FRAMES, 1);
     pv->text_gfn = take(&next, MON_TEXT_PAGES, 1);
     pv->data_gfn = take(&next, MON_DATA_PAGES, 1);
-    pv->idt_gfn = take(&next, 1, 1);
+    pv->levels_gfn = take(&next, (max_pages + FRAME_SIZE - 1) / FRAME_SIZE, 1);
     pv->gdt_gfn = take(&next, 2, 1);
     pv->vcpu_gfn = take(&next, PV_VCPU_FRAMES * d->max_vcpus, 1);
-    pv->pt_nr = 3 + 2 + d->max_vcpus + next / (FRAMES_2M * 512) + 3;
+    pv->pt_nr = 4 + 4 + 2 * d->max_vcpus + next / (FRAMES_2M * 512) + 3;
     pv->pt_gfn = take(&next, pv->pt_nr, 1);
     pv->m2p_frames = (next + next / 256 + 2 * FRAMES_2M) / FRAMES_2M;
     pv->m2p_gfn = take(&next, pv->m2p_frames, FRAMES_2M);
@@ -68,6 +65,16 @@ int pv_domain_layout(struct domain *d, uint64_t max_pages)
     d->foreign_nr = FOREIGN_NR;
     pv->mmio_gfn = d->foreign_gfn + FOREIGN_NR;
     return 0;
+}
+
+bool pv_monitor_serves(const struct domain *d)
+{
+    return d->hv->host && !d->hv->host->syscall_cpl0;
+}
+
+static const struct mon_header *header(struct domain *d)
+{
+    return domain_frame(d, d->pv->text_gfn);
 }
 
 /* The next table frame of hv's pool, which is sized to suffice. */
@@ -97,11 +104,10 @@ static uint64_t *table_next(struct domain *d, uint64_t table, unsigned int i)
     return domain_frame(d, (*e & PTE_ADDR) >> 12);
 }
 
-/* Maps one page (4 KiB, or 2 MiB with PTE_PS in flags) in a slot of hv's. */
-static int map_page(struct domain *d, uint64_t va, uint64_t gfn, uint64_t flags)
+/* Maps one page (4 KiB, or 2 MiB with PTE_PS in flags) below an L3 of hv's. */
+static int map_page(struct domain *d, uint64_t l3, uint64_t va, uint64_t gfn,
+                    uint64_t flags)
 {
-    unsigned int slot = (va >> 39) & 511;
-    uint64_t l3 = d->pv->slot_l3[slot - MON_FIRST_SLOT];
     uint64_t *l2 = table_next(d, l3, (va >> 30) & 511), *l1;
 
     if (!l2)
@@ -117,29 +123,67 @@ static int map_page(struct domain *d, uint64_t va, uint64_t gfn, uint64_t flags)
     return 0;
 }
 
-static int map_range(struct domain *d, uint64_t va, uint64_t gfn, uint64_t n,
-                     uint64_t flags)
+static int map_range(struct domain *d, uint64_t l3, uint64_t va, uint64_t gfn,
+                     uint64_t n, uint64_t flags)
 {
     uint64_t step = flags & PTE_PS ? FRAMES_2M : 1;
     int rc = 0;
 
     for (uint64_t i = 0; i < n && !rc; i += step)
-        rc = map_page(d, va + (i << 12), gfn + i, flags);
+        rc = map_page(d, l3, va + (i << 12), gfn + i, flags);
     return rc;
 }
 
-static int map_vcpu(struct domain *d, unsigned int id)
+static uint64_t block_va(unsigned int id)
 {
-    uint64_t block = MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE;
-    uint64_t gfn = d->pv->vcpu_gfn + id * PV_VCPU_FRAMES;
-    int rc = map_range(d, block + MON_TSS_OFF, gfn, MON_TSS_PAGES, SYSTEM_DATA);
+    return MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE;
+}
 
+/*
+ * A vCPU's block: what each part is in the kernel's tables and in those for
+ * user code, 0 = not there.  There, all that can be reached from CPL3 is the
+ * page with user_start and, to read, the registers of the last step out.
+ */
+static int map_block(struct domain *d, unsigned int id, bool user)
+{
+    static const struct {
+        uint64_t off;
+        enum pv_vcpu_frame kernel_frame, user_frame;
+        unsigned int pages;
+        uint64_t kernel_flags, user_flags;
+    } parts[] = {
+        {MON_TSS_OFF, PV_TSS, PV_USER_TSS, MON_TSS_PAGES, SYSTEM_DATA,
+         SYSTEM_DATA},
+        {MON_STACK_OFF, PV_STACK, PV_STACK, MON_STACK_PAGES, USER_DATA,
+         SYSTEM_DATA},
+        {MON_VDATA_OFF, PV_VDATA, PV_VDATA, 1, USER_DATA, SYSTEM_DATA},
+        {MON_UDATA_OFF, PV_UDATA, PV_UDATA, 1, USER_DATA, USER_DATA & ~PTE_RW},
+        {MON_CSTACK_OFF, PV_CSTACK, PV_CSTACK, MON_CSTACK_PAGES, USER_DATA, 0},
+        {MON_VIDT_OFF, PV_VIDT, PV_VIDT, 1, SYSTEM_DATA, SYSTEM_DATA},
+    };
+    uint64_t l3 = user ? d->pv->user_l3 : d->pv->slot_l3[0];
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !rc; i++) {
+        uint64_t flags = user ? parts[i].user_flags : parts[i].kernel_flags;
+
+        if (flags)
+            rc = map_range(
+                d, l3, block_va(id) + parts[i].off,
+                pv_vcpu_gfn(d, id,
+                            user ? parts[i].user_frame : parts[i].kernel_frame),
+                parts[i].pages, flags);
+    }
     if (!rc)
-        rc = map_range(d, block + MON_STACK_OFF, gfn + MON_TSS_PAGES,
-                       MON_STACK_PAGES, USER_DATA);
+        rc = map_range(d, l3, block_va(id) + MON_GDT_OFF + 14 * FRAME_SIZE,
+                       d->pv->gdt_gfn, 2, SYSTEM_DATA);
     if (!rc)
-        rc = map_range(d, block + MON_GDT_OFF + 14 * FRAME_SIZE, d->pv->gdt_gfn,
-                       2, SYSTEM_DATA);
+        rc = map_range(d, l3, block_va(id) + MON_VTEXT_OFF, d->pv->text_gfn,
+                       MON_TEXT_PAGES, PTE_P | PTE_A | (user ? 0 : PTE_U));
+    if (!rc && user)
+        rc = map_page(d, l3, block_va(id) + MON_VTEXT_OFF,
+                      d->pv->text_gfn + header(d)->user_page / FRAME_SIZE,
+                      PTE_P | PTE_A | PTE_U);
     return rc;
 }
 
@@ -150,38 +194,50 @@ static int map_all(struct domain *d)
 
     for (unsigned int i = 0; i < MON_NR_SLOTS; i++)
         pv->slot_l3[i] = table_new(d);
-    rc = map_range(d, MON_VA + MON_TEXT_OFF, pv->text_gfn, MON_TEXT_PAGES,
-                   PTE_P | PTE_U | PTE_A);
+    pv->user_l3 = table_new(d);
+    rc = map_range(d, pv->slot_l3[0], MON_VA + MON_TEXT_OFF, pv->text_gfn,
+                   MON_TEXT_PAGES, PTE_P | PTE_U | PTE_A);
     if (!rc)
-        rc = map_range(d, MON_VA + MON_DATA_OFF, pv->data_gfn, MON_DATA_PAGES,
-                       USER_DATA);
+        rc = map_range(d, pv->slot_l3[0], MON_VA + MON_DATA_OFF, pv->data_gfn,
+                       MON_DATA_PAGES, USER_DATA);
+    for (unsigned int i = 0; i < d->max_vcpus && !rc; i++) {
+        rc = map_block(d, i, false);
+        if (!rc)
+            rc = map_block(d, i, true);
+    }
     if (!rc)
-        rc = map_page(d, MON_VA + MON_IDT_OFF, pv->idt_gfn, SYSTEM_DATA);
-    for (unsigned int i = 0; i < d->max_vcpus && !rc; i++)
-        rc = map_vcpu(d, i);
+        rc = map_range(d, pv->slot_l3[1], DIRECTMAP_VA, 0, d->nr_frames,
+                       USER_DATA | PTE_PS);
     if (!rc)
-        rc = map_range(d, DIRECTMAP_VA, 0, d->nr_frames, USER_DATA | PTE_PS);
-    if (!rc)
-        rc = map_range(d, M2P_VA, pv->m2p_gfn, pv->m2p_frames,
+        rc = map_range(d, pv->slot_l3[2], M2P_VA, pv->m2p_gfn, pv->m2p_frames,
                        (USER_DATA & ~PTE_RW) | PTE_PS);
     return rc;
+}
+
+/* The L1 that maps va below an L3 of hv's: machine address. */
+static uint64_t l1_of(struct domain *d, uint64_t l3, uint64_t va)
+{
+    const uint64_t *l2 = table_next(d, l3, (va >> 30) & 511);
+
+    return l2[(va >> 21) & 511] & PTE_ADDR;
 }
 
 int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr)
 {
     struct domain *d = v->d;
-    uint64_t va =
-        MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE + MON_GDT_OFF;
-    uint64_t *l2 = table_next(d, d->pv->slot_l3[0], (va >> 30) & 511);
-    uint64_t l1 = l2[(va >> 21) & 511] & PTE_ADDR;
-    struct pte_write w[14];
+    uint64_t va = block_va(v->id) + MON_GDT_OFF;
+    uint64_t l1[2] = {l1_of(d, d->pv->slot_l3[0], va),
+                      l1_of(d, d->pv->user_l3, va)};
+    struct pte_write w[28];
     int rc;
 
-    for (unsigned int i = 0; i < 14; i++) {
-        w[i].maddr = l1 + 8 * (((va >> 12) & 511) + i);
-        w[i].val = i < nr ? frames[i] << 12 | SYSTEM_DATA : 0;
+    for (unsigned int i = 0; i < 28; i++) {
+        unsigned int page = i % 14;
+
+        w[i].maddr = l1[i / 14] + 8 * (((va >> 12) & 511) + page);
+        w[i].val = page < nr ? frames[page] << 12 | SYSTEM_DATA : 0;
     }
-    rc = pv_write_ptes(v, w, 14);
+    rc = pv_write_ptes(v, w, 28);
     return rc ? rc : pv_flush_tlb(v);
 }
 
@@ -198,38 +254,62 @@ static void fill_gdt(struct domain *d)
     gdt[0x30 / 8] = 0x00affb000000ffff; /* 0xe033: 64-bit code */
 }
 
-static void fill_idt(struct domain *d)
+static void set_gate(uint64_t *gate, uint64_t va, unsigned int dpl)
 {
-    const struct mon_header *h = domain_frame(d, d->pv->text_gfn);
-    uint64_t *idt = domain_frame(d, d->pv->idt_gfn);
-
-    for (unsigned int i = 0; i < 256; i++) {
-        uint64_t va = MON_VA + h->stubs + i * MON_STUB_SIZE;
-        /* Only int3 and into may be raised by an instruction. */
-        uint64_t dpl = i == 3 || i == 4 ? 3 : 0;
-
-        idt[2 * i] = (va & 0xffff) | (uint64_t)MON_CS << 16 | 1ull << 32 |
-                     (0x8e | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
-        idt[2 * i + 1] = va >> 32;
-    }
+    gate[0] = (va & 0xffff) | (uint64_t)MON_CS << 16 | 1ull << 32 |
+              (uint64_t)(0x8e | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
+    gate[1] = va >> 32;
 }
 
-static void fill_tss(struct domain *d, unsigned int id)
+static void fill_idt(struct domain *d, unsigned int id)
 {
-    uint64_t gfn = d->pv->vcpu_gfn + id * PV_VCPU_FRAMES;
-    uint64_t top = MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE +
-                   MON_STACK_OFF + MON_STACK_PAGES * FRAME_SIZE;
-    uint8_t *tss = domain_frame(d, gfn);
+    const struct mon_header *h = header(d);
+    uint64_t *idt = domain_frame(d, pv_vcpu_gfn(d, id, PV_VIDT));
+    uint64_t text = block_va(id) + MON_VTEXT_OFF;
+
+    /* Only int3 and into may be raised by an instruction. */
+    for (unsigned int i = 0; i < 256; i++)
+        set_gate(idt + 2 * i, text + h->stubs + i * MON_STUB_SIZE,
+                 i == 3 || i == 4 ? 3 : 0);
+    if (!pv_monitor_serves(d))
+        return;
+    set_gate(idt + 2 * 3, text + h->stub_int3, 3);
+    set_gate(idt + 2 * 14, text + h->stub_fault, 0);
+}
+
+static void fill_tss(struct domain *d, unsigned int id, bool user)
+{
+    uint64_t top = block_va(id) + MON_STACK_OFF + MON_STACK_PAGES * FRAME_SIZE;
+    uint8_t *tss =
+        domain_frame(d, pv_vcpu_gfn(d, id, user ? PV_USER_TSS : PV_TSS));
 
     memset(tss, 0, MON_TSS_PAGES * FRAME_SIZE);
     memcpy(tss + 4, &top, 8);  /* RSP0 */
     memcpy(tss + 36, &top, 8); /* IST1 */
     /*
-     * The bitmap follows, all zero: every OUT of the guest reaches KVM, and
-     * hv decides. It ends with a byte of ones.
+     * The bitmap follows.  All zero for the kernel: every OUT reaches KVM, and
+     * hv decides.  All ones for user code, which thus reaches no doorbell.
+     * It ends with a byte of ones.
      */
     tss[102] = 104;
+    memset(tss + 104, user ? 0xff : 0, 8192);
     tss[104 + 8192] = 0xff;
+}
+
+static void fill_mon_vcpu(struct domain *d, unsigned int id)
+{
+    struct mon_vcpu *m = domain_frame(d, pv_vcpu_gfn(d, id, PV_VDATA));
+    uint64_t text = block_va(id) + MON_VTEXT_OFF;
+
+    m->lstar_rip = text + MON_LSTAR_OFF + 1;
+    m->call_rip = text + header(d)->call;
+    m->entry_sp = block_va(id) + MON_CSTACK_OFF + MON_CSTACK_PAGES * FRAME_SIZE;
+    m->max_pages = d->max_pages;
+    m->levels = DIRECTMAP_VA + (d->pv->levels_gfn << 12);
+    m->m2p = DIRECTMAP_VA + (d->pv->m2p_gfn << 12);
+    m->slot_kernel = pv_slot_entry(d, 0, false);
+    m->slot_user = pv_slot_entry(d, 0, true);
+    m->nr_vcpus = d->max_vcpus;
 }
 
 static void fill_m2p(struct domain *d)
@@ -245,16 +325,22 @@ int pv_domain_init(struct domain *d)
 {
     struct pv_domain *pv = d->pv;
     size_t len = monitor_end - monitor_start;
+    int rc;
 
     if (len > MON_TEXT_PAGES * FRAME_SIZE)
         return -E2BIG;
     memcpy(domain_frame(d, pv->text_gfn), monitor_start, len);
+    pv->pt_level = domain_frame(d, pv->levels_gfn);
     fill_gdt(d);
-    fill_idt(d);
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        fill_tss(d, i);
     fill_m2p(d);
-    return map_all(d);
+    rc = map_all(d);
+    for (unsigned int i = 0; i < d->max_vcpus && !rc; i++) {
+        fill_idt(d, i);
+        fill_tss(d, i, false);
+        fill_tss(d, i, true);
+        fill_mon_vcpu(d, i);
+    }
+    return rc;
 }
 
 void pv_domain_free(struct domain *d)
@@ -262,14 +348,15 @@ void pv_domain_free(struct domain *d)
     if (!d->pv)
         return;
     pthread_mutex_destroy(&d->pv->doorbell_lock);
-    free(d->pv->pt_level);
     free(d->pv);
     d->pv = NULL;
 }
 
-uint64_t pv_slot_entry(const struct domain *d, unsigned int i)
+uint64_t pv_slot_entry(const struct domain *d, unsigned int i, bool user)
 {
-    return d->pv->slot_l3[i] << 12 | TABLE_ENTRY;
+    if (!user || !pv_monitor_serves(d))
+        return d->pv->slot_l3[i] << 12 | TABLE_ENTRY;
+    return i ? 0 : d->pv->user_l3 << 12 | TABLE_ENTRY;
 }
 
 int pv_install_slots(struct domain *d, uint64_t l4_gfn)
@@ -279,7 +366,7 @@ int pv_install_slots(struct domain *d, uint64_t l4_gfn)
     if (!l4 || !domain_owns_frame(d, l4_gfn))
         return -EINVAL;
     for (unsigned int i = 0; i < MON_NR_SLOTS; i++)
-        l4[MON_FIRST_SLOT + i] = pv_slot_entry(d, i);
+        l4[MON_FIRST_SLOT + i] = pv_slot_entry(d, i, false);
     return 0;
 }
 

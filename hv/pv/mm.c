@@ -279,7 +279,7 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
     return rc;
 }
 
-static int install_slots(struct batch *b, uint64_t l4)
+static int install_slots(struct batch *b, uint64_t l4, bool user)
 {
     const uint64_t *t = domain_frame(b->v->d, l4);
     int rc = 0;
@@ -287,7 +287,7 @@ static int install_slots(struct batch *b, uint64_t l4)
     if (!t || !domain_owns_frame(b->v->d, l4))
         return -EINVAL;
     for (unsigned int i = 0; i < MON_NR_SLOTS && !rc; i++) {
-        uint64_t e = pv_slot_entry(b->v->d, i);
+        uint64_t e = pv_slot_entry(b->v->d, i, user);
 
         if (t[MON_FIRST_SLOT + i] != e)
             rc = batch_add(b, (l4 << 12) + 8 * (MON_FIRST_SLOT + i), e);
@@ -305,7 +305,7 @@ static long pin(struct vcpu *v, uint64_t gfn, unsigned int level)
     b->v = v;
     rc = pin_table(b, gfn, level);
     if (!rc && level == 4)
-        rc = install_slots(b, gfn);
+        rc = install_slots(b, gfn, false);
     if (!rc)
         rc = batch_write(b);
     free(b);
@@ -320,7 +320,8 @@ static void unpin_table(struct domain *d, uint64_t gfn, unsigned int level)
 {
     const uint64_t *t = domain_frame(d, gfn);
 
-    if (!domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] != level)
+    if (!domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] != level ||
+        level > 4)
         return;
     d->pv->pt_level[gfn] = 0;
     for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
@@ -344,7 +345,8 @@ static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
     struct batch *b;
     long rc = 0;
 
-    if (user && !gfn) {
+    /* One tree for both: the user runs on the kernel's. */
+    if (user && (!gfn || gfn == v->cr3 >> 12)) {
         v->user_cr3 = 0;
         return 0;
     }
@@ -357,7 +359,7 @@ static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
     else if (v->d->pv->pt_level[gfn] != 4)
         rc = pin_table(b, gfn, 4);
     if (!rc)
-        rc = install_slots(b, gfn);
+        rc = install_slots(b, gfn, user);
     if (!rc)
         rc = batch_write(b);
     free(b);

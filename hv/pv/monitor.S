@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The monitor's code.  Runs in guest context at MON_VA: the trap stubs at
- * CPL0, all else at CPL3 on the guest kernel's stack.  Position fixed by
- * MON_VA, data reached relative to rip.  Leaf code without state of its own,
- * so an upcall may interrupt it anywhere.
+ * The monitor's code, in guest context.  Mapped at MON_VA for what the
+ * hypercall page and hv's services jump to, and in each vCPU's block, where
+ * data reached relative to rip is that vCPU's.
+ *
+ * On software KVM system calls, hypercalls and page faults are served here
+ * without hv.  SYSCALL stays at CPL3; what only CPL0 can do (read cr2, load
+ * cr3) is done by stubs behind int3 and the page-fault gate, kept short because
+ * CPL0 is interpreted there, and left by SYSEXIT, which KVM's interpreter has.
+ * User code runs on tables in which only one page of it can be executed, the
+ * page with user_start, and one be read.  hv delivers nothing while rip is in
+ * here.
  */
 #define __ASSEMBLY__
 #include "hv/include/kxen/monitor.h"
@@ -12,7 +19,27 @@
 #define NR_event_channel_op 32
 #define NR_xen_version 17
 
-    .section .monitor, "a", @progbits
+/* struct mon_regs of monitor_c.c, in words. */
+#define MR_RAX    0
+#define MR_RDI    1
+#define MR_RSI    2
+#define MR_RDX    3
+#define MR_R10    4
+#define MR_R8     5
+#define MR_R9     6
+#define MR_RCX    7
+#define MR_R11    8
+#define MR_RBX    9
+#define MR_RBP    10
+#define MR_R12    11
+#define MR_R13    12
+#define MR_R14    13
+#define MR_R15    14
+#define MR_RFLAGS 15
+#define MR_RSP    16
+#define MR_RIP    17
+
+    .section .monitor, "ax", @progbits
     .globl monitor_start, monitor_end
     .balign 4096
 monitor_start:
@@ -24,7 +51,186 @@ monitor_start:
     .quad apply_ptes - monitor_start
     .quad fault_insn - monitor_start
     .quad slow_evtchn - monitor_start
+    .quad user_start - monitor_start
+    .quad call_behind - monitor_start
+    .quad stub_int3 - monitor_start
+    .quad stub_fault - monitor_start
     .quad monitor_end - monitor_start
+
+/* Data of this vCPU, from the text in its block. */
+#define VD(field) monitor_start + MON_VDATA_OFF - MON_VTEXT_OFF + field(%rip)
+/* What the CPU pushed for CPL0, below the top of that stack. */
+#define PUSHED(below) \
+    monitor_start + MON_STACK_OFF + MON_STACK_PAGES * 4096 - below - \
+    MON_VTEXT_OFF(%rip)
+
+/* A struct mon_regs on the stack; rflags, rsp and rip are for C to fill in. */
+    .macro SAVE_ALL
+    sub $24, %rsp
+    push %r15
+    push %r14
+    push %r13
+    push %r12
+    push %rbp
+    push %rbx
+    push %r11
+    push %rcx
+    push %r9
+    push %r8
+    push %r10
+    push %rdx
+    push %rsi
+    push %rdi
+    push %rax
+    mov %rsp, %rdi
+    cld
+    .endm
+
+    .macro GET_PUT_ASIDE
+    mov VD(MV_RAX), %rax
+    mov VD(MV_RDX), %rdx
+    mov VD(MV_RCX), %rcx
+    .endm
+
+    .org MON_LSTAR_OFF
+/* LSTAR in the kernel's tables: a hypercall.  0 from C: done. */
+lstar:
+    mov %rsp, VD(MV_GUEST_RSP)
+    mov VD(MV_ENTRY_SP), %rsp
+    SAVE_ALL
+    call mon_hypercall
+    test %eax, %eax
+    pop %rax
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %r10
+    pop %r8
+    pop %r9
+    pop %rcx
+    jnz 1f
+    popf
+    mov VD(MV_GUEST_RSP), %rsp
+    jmp *%rcx
+1:  pop %r11
+    mov VD(MV_GUEST_RSP), %rsp
+    out %eax, $DOORBELL_SYSCALL
+    ud2
+
+/* From the stubs: rsp is the monitor's; rax, rcx and rdx were put aside. */
+from_user:
+    GET_PUT_ASIDE
+    SAVE_ALL
+    call mon_from_user
+    ud2
+from_fault:
+    mov PUSHED(40), %rax
+    lea access_start(%rip), %rcx
+    sub %rcx, %rax
+    cmp $access_end - access_start, %rax
+    jb access_failed
+    GET_PUT_ASIDE
+    SAVE_ALL
+    call mon_from_fault
+    ud2
+
+/* The monitor's own access to guest memory faulted: it answers 1. */
+access_failed:
+    mov PUSHED(16), %rsp
+    mov $1, %eax
+    ret
+
+/* int mon_get(va, uint64_t *val), int mon_put(va, val): 0, or 1 on a fault. */
+access_start:
+mon_get:
+    mov (%rdi), %rax
+    mov %rax, (%rsi)
+    xor %eax, %eax
+    ret
+mon_put:
+    mov %rsi, (%rdi)
+    xor %eax, %eax
+    ret
+access_end:
+
+/* void mon_out(port, val): rings a doorbell. */
+mon_out:
+    mov %edi, %edx
+    mov %esi, %eax
+    out %eax, %dx
+    ret
+
+/* void mon_load_cr3(cr3): flushes as well. */
+mon_load_cr3:
+    mov %rdi, %rsi
+    mov %rsp, %rcx
+    lea 1f(%rip), %rdx
+    jmp call
+1:  ret
+
+restore_most:
+    mov 8+8*MR_RDI(%rsp), %rdi
+    mov 8+8*MR_RSI(%rsp), %rsi
+    mov 8+8*MR_RDX(%rsp), %rdx
+    mov 8+8*MR_R10(%rsp), %r10
+    mov 8+8*MR_R8(%rsp), %r8
+    mov 8+8*MR_R9(%rsp), %r9
+    mov 8+8*MR_R11(%rsp), %r11
+    mov 8+8*MR_RBX(%rsp), %rbx
+    mov 8+8*MR_RBP(%rsp), %rbp
+    mov 8+8*MR_R12(%rsp), %r12
+    mov 8+8*MR_R13(%rsp), %r13
+    mov 8+8*MR_R14(%rsp), %r14
+    mov 8+8*MR_R15(%rsp), %r15
+    mov 8+8*MR_RAX(%rsp), %rax
+    ret
+
+/* void mon_leave_kernel(struct mon_regs *): to all of these. */
+mon_leave_kernel:
+    mov %rdi, %rsp
+    call restore_most
+    mov 8*MR_RIP(%rsp), %rcx
+    mov %rcx, VD(MV_RIP)
+    mov 8*MR_RSP(%rsp), %rcx
+    mov %rcx, VD(MV_GUEST_RSP)
+    mov 8*MR_RCX(%rsp), %rcx
+    pushq 8*MR_RFLAGS(%rsp)
+    popf
+    mov VD(MV_GUEST_RSP), %rsp
+    jmp *VD(MV_RIP)
+
+/* void mon_leave_user(regs, cr3): what is missing stands in struct mon_user. */
+mon_leave_user:
+    mov %rdi, %rsp
+    mov %rsi, VD(MV_CR2)
+    call restore_most
+    lea monitor_start + MON_UDATA_OFF - MON_VTEXT_OFF + MU_RFLAGS(%rip), %rcx
+    lea monitor_start + (user_resume - user_start)(%rip), %rdx
+    mov VD(MV_CR2), %rsi
+    jmp call
+
+/* void mon_give_up_*(struct mon_regs *): hv sees these registers. */
+mon_give_up_fault:
+    mov %rdi, %rsp
+    call restore_most
+    mov 8*MR_RCX(%rsp), %rcx
+    out %eax, $DOORBELL_FAULT
+    ud2
+mon_give_up_broken:
+    mov %rdi, %rsp
+    call restore_most
+    mov 8*MR_RCX(%rsp), %rcx
+    out %eax, $DOORBELL_BROKEN
+    ud2
+
+/* CPL0 with rsi for cr3, and from there to rdx with rcx for rsp. */
+call:
+    int3
+call_behind:
+    ud2
+
+    .include "hv/monitor_c.s"
+    .section .monitor
 
     .balign 64
 /*
@@ -112,6 +318,60 @@ stubs:
     ud2
     .endr
     .balign MON_STUB_SIZE
+
+/* int3: the monitor's, the one at LSTAR, or the guest's own. */
+stub_int3:
+    mov %rax, VD(MV_RAX)
+    mov (%rsp), %rax
+    cmp VD(MV_CALL_RIP), %rax
+    jne 1f
+    mov VD(MV_RAX), %rax
+    mov %rsi, %cr3
+    sysexitq
+1:  cmp VD(MV_LSTAR_RIP), %rax
+    jne 2f
+    mov %rcx, VD(MV_RCX)
+    mov %rdx, VD(MV_RDX)
+    mov VD(MV_KERNEL_CR3), %rax
+    mov %rax, %cr3
+    mov VD(MV_ENTRY_SP), %rcx
+    lea from_user(%rip), %rdx
+    sysexitq
+2:  mov VD(MV_RAX), %rax
+    jmp stubs + 3 * MON_STUB_SIZE
+
+stub_fault:
+    mov %rax, VD(MV_RAX)
+    mov %rcx, VD(MV_RCX)
+    mov %rdx, VD(MV_RDX)
+    mov %cr2, %rax
+    mov %rax, VD(MV_CR2)
+    cmpb $0, VD(MV_USER)
+    je 1f
+    mov VD(MV_KERNEL_CR3), %rax
+    mov %rax, %cr3
+1:  mov VD(MV_ENTRY_SP), %rcx
+    lea from_fault(%rip), %rdx
+    sysexitq
+
+    .balign 4096
+/*
+ * What user code has in the place of page 0: LSTAR, and the last step out to
+ * it.  All it can learn or change here is its own registers.
+ */
+user_start:
+    .fill MON_LSTAR_OFF, 1, 0xf4
+    int3
+    .balign 64, 0xf4
+#define UD(field) user_start + MON_UDATA_OFF - MON_VTEXT_OFF + field(%rip)
+user_resume:
+    popf
+    mov UD(MU_RSP), %rsp
+    mov UD(MU_RCX), %rcx
+    mov UD(MU_RDX), %rdx
+    mov UD(MU_RSI), %rsi
+    jmp *UD(MU_RIP)
+    .balign 4096, 0xf4
 monitor_end:
 
     .section .note.GNU-stack, "", @progbits

@@ -19,19 +19,44 @@
 #define MON_CS              0xe008 /* CPL0, for the trap stubs */
 
 struct pv_domain {
-    uint64_t text_gfn, data_gfn, idt_gfn, gdt_gfn;
-    uint64_t vcpu_gfn; /* PV_VCPU_FRAMES each: TSS, stack */
+    uint64_t text_gfn, data_gfn, gdt_gfn;
+    uint64_t vcpu_gfn; /* PV_VCPU_FRAMES each: see vcpu_frame() */
     uint64_t m2p_gfn, m2p_frames;
     uint64_t pt_gfn, pt_nr, pt_used; /* page tables of our slots */
     uint64_t slot_l3[MON_NR_SLOTS];  /* their L3 frames */
+    uint64_t user_l3;                /* MON_SLOT of tables for user code */
     uint64_t mmio_gfn;               /* free machine frames: device windows */
-    uint8_t *pt_level; /* of each guest frame: its level as a table, or 0 */
+    /*
+     * Of each guest frame: its level as a page table, or 0.  In guest memory,
+     * for the monitor, and so no more to be trusted than that.
+     */
+    uint64_t levels_gfn;
+    uint8_t *pt_level;
     uint16_t doorbell_port[DOORBELL_EVTCHN_NR]; /* evtchn port, 0 = free */
     int doorbell_fd[DOORBELL_EVTCHN_NR];
     pthread_mutex_t doorbell_lock;
 };
 
-#define PV_VCPU_FRAMES (MON_TSS_PAGES + MON_STACK_PAGES)
+/* A vCPU's own frames, in this order. */
+enum pv_vcpu_frame {
+    PV_TSS,
+    PV_STACK = PV_TSS + MON_TSS_PAGES,
+    PV_VDATA = PV_STACK + MON_STACK_PAGES,
+    PV_UDATA,
+    PV_CSTACK,
+    PV_VIDT = PV_CSTACK + MON_CSTACK_PAGES,
+    PV_USER_TSS, /* the same, but no port is open */
+    PV_VCPU_FRAMES = PV_USER_TSS + MON_TSS_PAGES
+};
+
+static inline uint64_t pv_vcpu_gfn(const struct domain *d, unsigned int id,
+                                   enum pv_vcpu_frame which)
+{
+    return d->pv->vcpu_gfn + id * (uint64_t)PV_VCPU_FRAMES + which;
+}
+
+/* True where the monitor serves system calls and faults: software KVM. */
+bool pv_monitor_serves(const struct domain *d);
 
 /* Frames that pv needs behind max_pages of RAM; sets the gfns in pv and d. */
 int pv_domain_layout(struct domain *d, uint64_t max_pages);
@@ -49,8 +74,8 @@ void pv_hypercall_page(void *page);
  */
 int pv_install_slots(struct domain *d, uint64_t l4_gfn);
 
-/* The entry that slot MON_FIRST_SLOT + i of every L4 holds. */
-uint64_t pv_slot_entry(const struct domain *d, unsigned int i);
+/* What slot MON_FIRST_SLOT + i of an L4 holds; user: of one for user code. */
+uint64_t pv_slot_entry(const struct domain *d, unsigned int i, bool user);
 
 /* Initial KVM registers from v->init (the first entry of v). */
 int pv_vcpu_start(struct vcpu *v);
@@ -85,6 +110,14 @@ int pv_flush_tlb(struct vcpu *v);
 /* The same for every vCPU of the domain; returns when each has done it. */
 int pv_flush_tlb_all(struct vcpu *v);
 
+/* Around each KVM_RUN: v's state to the monitor's data, and back. */
+void pv_to_guest(struct vcpu *v);
+void pv_from_guest(struct vcpu *v);
+
+/* DOORBELL_FAULT and DOORBELL_BROKEN. */
+void pv_fault_exit(struct vcpu *v);
+void pv_broken_exit(struct vcpu *v);
+
 /* Doorbell and trap exits.  Each leaves the registers ready to go on. */
 void pv_hypercall_exit(struct vcpu *v);
 void pv_syscall_exit(struct vcpu *v);
@@ -93,8 +126,8 @@ void pv_trap_exit(struct vcpu *v);
 /* KVM_EXIT_SHUTDOWN: crashes the domain and says where it was. */
 void pv_triple_fault(struct vcpu *v);
 
-/* True if rip is in hv's own code at CPL0: nothing may be delivered now. */
-bool pv_in_stub(const struct vcpu *v, uint64_t rip);
+/* True if rip is in v's monitor: nothing may be delivered now. */
+bool pv_in_monitor(const struct vcpu *v, uint64_t rip);
 
 /* Pushes an event upcall if one is due and the guest takes it. */
 void pv_deliver_upcall(struct vcpu *v);

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the monitor does in guest context without hv (see monitor.S): the
+ * hypercalls that Linux makes most, system calls and page faults of its user
+ * code.  Anything unusual is left to hv, which does the same call from its
+ * beginning: all that is done before that can be done twice.
+ *
+ * Freestanding, at CPL3, wherever it is mapped: no static data, no tables.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen/vcpu.h>
+#include "kxen/monitor.h"
+
+#define PTE_P    0x001ull
+#define PTE_U    0x004ull
+#define PTE_A    0x020ull
+#define PTE_D    0x040ull
+#define PTE_PS   0x080ull
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define FL_IF     0x200ull
+#define FL_TF     0x100ull
+#define FL_IOPL   0x3000ull
+#define FL_FIXED  0x2ull
+#define FL_BOUNCE 0x74100ull /* TF NT RF VM AC: cleared for a handler */
+#define FL_RETURN 0x23000ull /* IOPL VM: not from a frame */
+
+#define CS_USER   0xe033
+#define CS_KERNEL 0xe030
+#define SS_FLAT   0xe02b
+
+#define ERR_P 1u
+#define ERR_U 4u
+
+#define SLOW   1 /* hv does it */
+#define DONE   0
+#define ENOENT 2
+
+#define LIST_MAX 1024
+
+/* As monitor.S pushes it. */
+struct mon_regs {
+    uint64_t rax, rdi, rsi, rdx, r10, r8, r9, rcx, r11;
+    uint64_t rbx, rbp, r12, r13, r14, r15;
+    uint64_t rflags, rsp, rip;
+};
+
+/* Local to the blob: no detours by a PLT. */
+#pragma GCC visibility push(hidden)
+
+/* monitor.S */
+int mon_get(uint64_t va, uint64_t *val);
+int mon_put(uint64_t va, uint64_t val);
+void mon_out(uint32_t port, uint32_t val);
+void mon_load_cr3(uint64_t cr3);
+void mon_leave_kernel(struct mon_regs *r) __attribute__((noreturn));
+void mon_leave_user(struct mon_regs *r, uint64_t cr3) __attribute__((noreturn));
+void mon_give_up_fault(struct mon_regs *r) __attribute__((noreturn));
+void mon_give_up_broken(struct mon_regs *r) __attribute__((noreturn));
+
+/* For monitor.S. */
+int mon_hypercall(struct mon_regs *r);
+void mon_from_user(struct mon_regs *r) __attribute__((noreturn));
+void mon_from_fault(struct mon_regs *r) __attribute__((noreturn));
+
+/* What an address in this vCPU's block is, from its offset. */
+static inline uint64_t block_text(void)
+{
+    uint64_t at;
+
+    asm("lea monitor_start(%%rip), %0" : "=r"(at));
+    return at;
+}
+
+static inline struct mon_vcpu *this_vcpu(void)
+{
+    return (void *)(block_text() + MON_VDATA_OFF - MON_VTEXT_OFF);
+}
+
+static inline struct vcpu_info *info(const struct mon_vcpu *m)
+{
+    return (void *)m->info;
+}
+
+static inline uint64_t get_gs(void)
+{
+    uint64_t base;
+
+    asm volatile("rdgsbase %0" : "=r"(base));
+    return base;
+}
+
+static inline void set_gs(uint64_t base)
+{
+    asm volatile("wrgsbase %0" : : "r"(base));
+}
+
+static inline void set_fs(uint64_t base)
+{
+    asm volatile("wrfsbase %0" : : "r"(base));
+}
+
+static bool canonical(uint64_t va)
+{
+    return (int64_t)(va << 16) >> 16 == (int64_t)va;
+}
+
+/* Not in hv's slots; an address between the halves faults by itself. */
+static bool guest_va(uint64_t va)
+{
+    uint64_t slot = va >> 39 & 511;
+
+    return canonical(va) &&
+           !(slot >= MON_FIRST_SLOT && slot < MON_FIRST_SLOT + MON_NR_SLOTS);
+}
+
+static int get_words(uint64_t va, uint64_t *to, unsigned int n)
+{
+    if (!guest_va(va) || !guest_va(va + 8 * n))
+        return SLOW;
+    for (unsigned int i = 0; i < n; i++)
+        if (mon_get(va + 8 * i, &to[i]))
+            return SLOW;
+    return DONE;
+}
+
+static int put_word(uint64_t va, uint64_t val)
+{
+    return guest_va(va) && guest_va(va + 8) ? mon_put(va, val) : SLOW;
+}
+
+/* ---- page tables ---- */
+
+static volatile uint64_t *at_maddr(uint64_t maddr)
+{
+    return (void *)(DIRECTMAP_VA + maddr);
+}
+
+static unsigned int level_of(const struct mon_vcpu *m, uint64_t gfn)
+{
+    return gfn < m->max_pages ? ((const uint8_t *)m->levels)[gfn] : 0;
+}
+
+static bool may_point(const struct mon_vcpu *m, unsigned int level,
+                      uint64_t val)
+{
+    uint64_t gfn = (val & PTE_ADDR) >> 12;
+
+    if (!(val & PTE_P))
+        return true;
+    if (level == 1)
+        return gfn < m->max_pages;
+    return !(level < 4 && (val & PTE_PS)) && level_of(m, gfn) == level - 1;
+}
+
+static bool hv_slot(unsigned int level, uint64_t maddr)
+{
+    uint64_t i = (maddr & 4095) / 8;
+
+    return level == 4 && i >= MON_FIRST_SLOT &&
+           i < MON_FIRST_SLOT + MON_NR_SLOTS;
+}
+
+static int write_pte(const struct mon_vcpu *m, uint64_t maddr, uint64_t val,
+                     bool keep_ad)
+{
+    unsigned int level = level_of(m, maddr >> 12);
+    volatile uint64_t *e = at_maddr(maddr);
+    uint64_t old;
+
+    if (!level || hv_slot(level, maddr) || !may_point(m, level, val))
+        return SLOW;
+    if (val & PTE_P)
+        val |= PTE_U | PTE_A;
+    if (!keep_ad) {
+        *e = val;
+        return DONE;
+    }
+    do
+        old = *e;
+    while (
+        !__sync_bool_compare_and_swap(e, old, val | (old & (PTE_A | PTE_D))));
+    return DONE;
+}
+
+static int mmu_update(const struct mon_vcpu *m, const uint64_t a[6])
+{
+    uint64_t u[2];
+
+    if (a[3] != DOMID_SELF || a[1] > LIST_MAX)
+        return SLOW;
+    for (uint64_t i = 0; i < a[1]; i++) {
+        if (get_words(a[0] + 16 * i, u, 2))
+            return SLOW;
+        switch (u[0] & 7) {
+        case MMU_NORMAL_PT_UPDATE:
+        case MMU_PT_UPDATE_PRESERVE_AD:
+            if (write_pte(m, u[0] & ~7ull, u[1], u[0] & 2))
+                return SLOW;
+            break;
+        case MMU_MACHPHYS_UPDATE:
+            if (u[0] >> 12 >= m->max_pages)
+                return SLOW;
+            ((uint64_t *)m->m2p)[u[0] >> 12] = u[1];
+            break;
+        default:
+            return SLOW;
+        }
+    }
+    if (!a[2])
+        return DONE;
+    /* 32 bits, and the guest's: read, change, write. */
+    if (get_words(a[2], u, 1))
+        return SLOW;
+    return put_word(a[2], (u[0] & ~0xffffffffull) | a[1]);
+}
+
+/* The L1 entry of va: a machine address, or 0. */
+static uint64_t walk(const struct mon_vcpu *m, uint64_t va)
+{
+    uint64_t table = m->kernel_cr3 & PTE_ADDR;
+
+    for (int level = 3; level; level--) {
+        uint64_t e;
+
+        if (table >> 12 >= m->max_pages)
+            return 0;
+        e = *at_maddr(table + 8 * (va >> (12 + 9 * level) & 511));
+        if (!(e & PTE_P) || (e & PTE_PS))
+            return 0;
+        table = e & PTE_ADDR;
+    }
+    return table >> 12 < m->max_pages ? table + 8 * (va >> 12 & 511) : 0;
+}
+
+static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
+{
+    uint64_t how = a[2] & UVMF_FLUSHTYPE_MASK, pte;
+
+    if (how > UVMF_INVLPG || !guest_va(a[0]))
+        return SLOW;
+    if (how && !m->alone && (a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK))
+        return SLOW;
+    pte = walk(m, a[0]);
+    if (!pte || write_pte(m, pte, a[1], false))
+        return SLOW;
+    if (how)
+        mon_load_cr3(m->kernel_cr3);
+    return DONE;
+}
+
+static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
+{
+    if (level_of(m, gfn) != 4 ||
+        *at_maddr(gfn << 12 | 8 * MON_SLOT) != m->slot_kernel)
+        return SLOW;
+    m->kernel_cr3 = gfn << 12;
+    mon_load_cr3(m->kernel_cr3);
+    return DONE;
+}
+
+static int new_user_baseptr(struct mon_vcpu *m, uint64_t gfn)
+{
+    if (gfn && (level_of(m, gfn) != 4 ||
+                *at_maddr(gfn << 12 | 8 * MON_SLOT) != m->slot_user))
+        return SLOW;
+    m->user_cr3 = gfn << 12;
+    return DONE;
+}
+
+static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
+{
+    switch (op->cmd) {
+    case MMUEXT_NEW_BASEPTR:
+        return new_baseptr(m, op->arg1.mfn);
+    case MMUEXT_NEW_USER_BASEPTR:
+        return new_user_baseptr(m, op->arg1.mfn);
+    case MMUEXT_TLB_FLUSH_MULTI:
+    case MMUEXT_INVLPG_MULTI:
+    case MMUEXT_TLB_FLUSH_ALL:
+    case MMUEXT_INVLPG_ALL:
+        if (!m->alone)
+            return SLOW;
+        /* fall through */
+    case MMUEXT_TLB_FLUSH_LOCAL:
+    case MMUEXT_INVLPG_LOCAL:
+        mon_load_cr3(m->kernel_cr3);
+        return DONE;
+    default:
+        return SLOW;
+    }
+}
+
+static int mmuext_op(struct mon_vcpu *m, const uint64_t a[6])
+{
+    union {
+        uint64_t word[3];
+        struct mmuext_op op;
+    } u;
+
+    if (a[3] != DOMID_SELF || a[1] > LIST_MAX || a[2])
+        return SLOW;
+    for (uint64_t i = 0; i < a[1]; i++)
+        if (get_words(a[0] + sizeof(u) * i, u.word, 3) || mmuext_one(m, &u.op))
+            return SLOW;
+    return DONE;
+}
+
+/* ---- other hypercalls ---- */
+
+static int set_segment_base(struct mon_vcpu *m, const uint64_t a[6])
+{
+    if (!canonical(a[1]))
+        return SLOW;
+    switch (a[0]) {
+    case SEGBASE_FS:
+        set_fs(a[1]);
+        return DONE;
+    case SEGBASE_GS_USER:
+        m->gs_user = a[1];
+        return DONE;
+    case SEGBASE_GS_KERNEL:
+        m->gs_kernel = a[1];
+        set_gs(a[1]);
+        return DONE;
+    default:
+        return SLOW;
+    }
+}
+
+static int event_channel_op(const uint64_t a[6])
+{
+    const volatile uint16_t *doorbell =
+        (void *)(MON_VA + MON_DATA_OFF + MON_DATA_PORTS_OFF);
+    uint64_t arg;
+    uint32_t port;
+
+    /* An argument of 4 bytes may end where its page does. */
+    if (a[0] != EVTCHNOP_send || (a[1] & 4095) > 4088 ||
+        get_words(a[1], &arg, 1))
+        return SLOW;
+    port = arg;
+    if (port >= MON_PORTS || !doorbell[port])
+        return SLOW;
+    mon_out(doorbell[port], port);
+    return DONE;
+}
+
+static int vcpu_op(const struct mon_vcpu *m, const uint64_t a[6], uint64_t *rax)
+{
+    if (a[0] != VCPUOP_is_up || a[1] < m->nr_vcpus)
+        return SLOW;
+    *rax = -(uint64_t)ENOENT;
+    return DONE;
+}
+
+static int stack_switch(struct mon_vcpu *m, const uint64_t a[6])
+{
+    m->kernel_sp = a[1];
+    return DONE;
+}
+
+/* One hypercall but multicall and iret; *rax is its answer. */
+static int simple_call(struct mon_vcpu *m, uint64_t nr, const uint64_t a[6],
+                       uint64_t *rax)
+{
+    *rax = 0;
+    switch (nr) {
+    case __HYPERVISOR_mmu_update:
+        return mmu_update(m, a);
+    case __HYPERVISOR_stack_switch:
+        return stack_switch(m, a);
+    case __HYPERVISOR_update_va_mapping:
+        return update_va_mapping(m, a);
+    case __HYPERVISOR_set_segment_base:
+        return set_segment_base(m, a);
+    case __HYPERVISOR_mmuext_op:
+        return mmuext_op(m, a);
+    case __HYPERVISOR_event_channel_op:
+        return event_channel_op(a);
+    case __HYPERVISOR_vcpu_op:
+        return vcpu_op(m, a, rax);
+    case __HYPERVISOR_xen_version:
+        *rax = KXEN_XEN_VERSION;
+        return a[0] ? SLOW : DONE;
+    default:
+        return SLOW;
+    }
+}
+
+static int multicall(struct mon_vcpu *m, const uint64_t a[6])
+{
+    uint64_t e[8], result;
+
+    if (a[1] > LIST_MAX)
+        return SLOW;
+    for (uint64_t i = 0; i < a[1]; i++) {
+        uint64_t at = a[0] + 64 * i;
+
+        if (get_words(at, e, 8) || simple_call(m, e[0], &e[2], &result) ||
+            put_word(at + 8, result))
+            return SLOW;
+    }
+    return DONE;
+}
+
+/* ---- frames ---- */
+
+/* What Xen pushes for a handler of the guest's kernel; r goes there. */
+static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
+                   uint64_t handler, const uint64_t *error, bool mask)
+{
+    struct vcpu_info *vi = info(m);
+    uint64_t sp = (user ? m->kernel_sp : r->rsp) & ~15ull;
+    uint64_t masked = vi->evtchn_upcall_mask, f[8];
+    unsigned int n = 0, i;
+
+    f[n++] = r->rcx;
+    f[n++] = r->r11;
+    if (error)
+        f[n++] = *error;
+    f[n++] = r->rip;
+    f[n++] = (user ? CS_USER : CS_KERNEL) | masked << 32;
+    f[n++] = (r->rflags & ~(FL_IF | FL_IOPL)) | (masked ? 0 : FL_IF) | m->iopl;
+    f[n++] = r->rsp;
+    f[n++] = SS_FLAT;
+    sp -= n * 8;
+    for (i = 0; i < n; i++)
+        if (put_word(sp + 8 * i, f[i]))
+            mon_give_up_broken(r);
+    if (user) {
+        m->gs_user = get_gs();
+        set_gs(m->gs_kernel);
+    }
+    if (mask)
+        vi->evtchn_upcall_mask = 1;
+    r->rsp = sp;
+    r->rip = handler;
+    r->rflags &= ~FL_BOUNCE;
+}
+
+static bool upcall_due(const struct mon_vcpu *m)
+{
+    const volatile struct vcpu_info *vi = info(m);
+
+    return vi->evtchn_upcall_pending && !vi->evtchn_upcall_mask && m->event_cb;
+}
+
+/* Out to r, or to the event handler first. */
+static void __attribute__((noreturn))
+leave(struct mon_vcpu *m, struct mon_regs *r, bool user)
+{
+    struct mon_user *u = (void *)(block_text() + MON_UDATA_OFF - MON_VTEXT_OFF);
+
+    if (upcall_due(m)) {
+        bounce(m, r, user, m->event_cb, 0, true);
+        user = false;
+    }
+    if (!user)
+        mon_leave_kernel(r);
+    m->gs_kernel = get_gs();
+    set_gs(m->gs_user);
+    u->rcx = r->rcx;
+    u->rdx = r->rdx;
+    u->rsi = r->rsi;
+    u->rip = r->rip;
+    u->rsp = r->rsp;
+    u->rflags = r->rflags;
+    m->user = 1;
+    mon_leave_user(r, m->user_cr3);
+}
+
+static int iret(struct mon_vcpu *m, struct mon_regs *r)
+{
+    uint64_t f[9]; /* struct iret_context */
+    bool user;
+
+    if (get_words(m->guest_rsp, f, 9))
+        return SLOW;
+    user = (f[5] & 3) == 3;
+    if ((f[6] & FL_TF) || !canonical(f[4]) ||
+        (user && (!m->user_cr3 || (uint16_t)f[5] != CS_USER)))
+        return SLOW;
+    r->rax = f[0];
+    if (!(f[3] & VGCF_in_syscall)) {
+        r->r11 = f[1];
+        r->rcx = f[2];
+    }
+    r->rip = f[4];
+    r->rflags = (f[6] & ~FL_RETURN) | FL_FIXED | FL_IF;
+    r->rsp = f[7];
+    info(m)->evtchn_upcall_mask = !(f[6] & FL_IF);
+    leave(m, r, user);
+}
+
+/* ---- the ways in ---- */
+
+int mon_hypercall(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    const uint64_t a[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+    uint64_t rax = 0;
+    int rc;
+
+    if (m->user)
+        return SLOW;
+    if (r->rax == __HYPERVISOR_iret)
+        return iret(m, r);
+    if (r->rax == __HYPERVISOR_multicall)
+        rc = multicall(m, a);
+    else
+        rc = simple_call(m, r->rax, a, &rax);
+    if (rc)
+        return SLOW;
+    r->rax = rax;
+    if (!upcall_due(m))
+        return DONE;
+    r->rip = r->rcx;
+    r->rflags = r->r11;
+    r->rsp = m->guest_rsp;
+    leave(m, r, false);
+}
+
+/* What the CPU pushed when it entered CPL0. */
+struct pushed {
+    uint64_t error, rip, cs, rflags, rsp, ss;
+};
+
+static const struct pushed *pushed(void)
+{
+    return (void *)(block_text() + MON_STACK_OFF - MON_VTEXT_OFF +
+                    MON_STACK_PAGES * 4096 - sizeof(struct pushed));
+}
+
+void mon_from_user(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+
+    m->user = 0;
+    r->rip = r->rcx;
+    r->rflags = r->r11;
+    r->rsp = pushed()->rsp;
+    if (!m->syscall_cb)
+        mon_give_up_broken(r);
+    bounce(m, r, true, m->syscall_cb, 0, m->masks & 1);
+    leave(m, r, false);
+}
+
+static bool in_monitor(uint64_t rip)
+{
+    return rip >> 39 == MON_VA >> 39;
+}
+
+void mon_from_fault(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    struct pushed f = *pushed();
+    bool user = m->user;
+    uint64_t cr2 = m->cr2;
+
+    m->user = 0;
+    r->rip = f.rip;
+    r->rflags = f.rflags;
+    r->rsp = f.rsp;
+    if (in_monitor(f.rip) || !m->fault_cb || (!user && (f.error & ERR_P))) {
+        m->error = f.error;
+        m->rip = f.rip;
+        m->rflags = f.rflags;
+        m->rsp = f.rsp;
+        m->ss = user;
+        mon_give_up_fault(r);
+    }
+    info(m)->arch.cr2 = cr2;
+    if (!user)
+        f.error &= ~(uint64_t)ERR_U;
+    bounce(m, r, user, m->fault_cb, &f.error, m->masks & 2);
+    leave(m, r, false);
+}
