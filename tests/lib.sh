@@ -116,16 +116,22 @@ host_alive() {
     done
 }
 
-# dom0 first, so that it can take its domains down while hv listens.
+# dom0 first, so that it can take its domains down while hv listens.  False
+# when one has to be killed.
 host_stop() {
-    local name
+    local name rc=0
     for name in dom0 kxenstored hv; do
         [ -n "${DAEMON_PID[$name]:-}" ] || continue
         kill -TERM "${DAEMON_PID[$name]}" 2>/dev/null
-        wait_for 5 daemon_gone "$name" ||
+        if ! wait_for 5 daemon_gone "$name"; then
+            echo "$name does not end on SIGTERM"
+            tail -n +1 "/proc/${DAEMON_PID[$name]}"/task/*/{comm,wchan,stack}
             kill -KILL "${DAEMON_PID[$name]}" 2>/dev/null
+            rc=1
+        fi
         wait "${DAEMON_PID[$name]}" 2>/dev/null
     done
+    return $rc
 }
 
 daemon_gone() {
@@ -147,7 +153,7 @@ test_end() {
     trap - EXIT
     [ $status = 0 ] || [ $status = 77 ] || show_logs
     [ ${#HELPERS[@]} = 0 ] || kill "${HELPERS[@]}" 2>/dev/null
-    host_stop
+    host_stop || [ $status != 0 ] || fail "a daemon had to be killed"
     exit $status
 }
 trap test_end EXIT
