@@ -193,8 +193,23 @@ static struct kxb_summary summarise(double *samples, size_t nr)
     };
 }
 
-/* The median over the parts of the figure at `offset` of each. */
-static double median_of_parts(const struct kxb_row *row, size_t offset)
+/* The figures, as an array does them: indices into struct kxb_summary. */
+enum { MEDIAN, Q1, Q3, P99, NR_FIGURES };
+
+static double *figure_of(struct kxb_summary *part, int which)
+{
+    double *const figures[NR_FIGURES] = {
+        [MEDIAN] = &part->median,
+        [Q1] = &part->q1,
+        [Q3] = &part->q3,
+        [P99] = &part->p99,
+    };
+
+    return figures[which];
+}
+
+/* The median over the parts of one figure. */
+static double median_of_parts(const struct kxb_row *row, int which)
 {
     double *list = calloc(row->runs, sizeof(*list));
     double median = NAN;
@@ -202,26 +217,18 @@ static double median_of_parts(const struct kxb_row *row, size_t offset)
     if (!list)
         return median;
     for (unsigned i = 0; i < row->runs; i++)
-        list[i] = *(const double *)((const char *)&row->parts[i] + offset);
+        list[i] = *figure_of(&row->parts[i], which);
     median = summarise(list, row->runs).median;
     free(list);
     return median;
 }
 
-#define FIGURE(row, which)                                                     \
-    median_of_parts(row, offsetof(struct kxb_summary, which))
-
 static void row_finish(struct kxb_row *row)
 {
-    if (row->parts)
-        row->all = (struct kxb_summary){
-            .median = FIGURE(row, median),
-            .q1 = FIGURE(row, q1),
-            .q3 = FIGURE(row, q3),
-            .p99 = FIGURE(row, p99),
-        };
-    else if (row->nr_samples)
+    if (!row->parts && row->nr_samples)
         row->all = summarise(row->samples, row->nr_samples);
+    for (int i = 0; row->parts && i < NR_FIGURES; i++)
+        *figure_of(&row->all, i) = median_of_parts(row, i);
 }
 
 void kxb_finish(struct kxb *b)
