@@ -28,21 +28,21 @@
 #define BOUNCE_CLEARS                                                          \
     (RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | RFLAGS_AC)
 
-#define CR0_PV       0x80010033ull
-#define CR4_PV       0x620ull
-#define CR4_PGE      0x80ull
-#define CR4_FSGSBASE 0x10000ull
-#define CR4_OSXSAVE  0x40000ull
-#define EFER_PV      0xd01ull
-#define SFMASK       0x47700ull
-#define MSR_STAR     0xc0000081u
-#define MSR_LSTAR    0xc0000082u
-#define MSR_SFMASK   0xc0000084u
+#define CR0_PV          0x80010033ull
+#define CR4_PV          0x620ull
+#define CR4_PGE         0x80ull
+#define CR4_FSGSBASE    0x10000ull
+#define CR4_OSXSAVE     0x40000ull
+#define EFER_PV         0xd01ull
+#define SFMASK          0x47700ull
+#define MSR_STAR        0xc0000081u
+#define MSR_LSTAR       0xc0000082u
+#define MSR_SFMASK      0xc0000084u
 #define MSR_SYSENTER_CS 0x174u
 #define SYSEXIT_BASE    0xe010u /* + 32 is FLAT_CS64 */
-#define PTE_ADDR     0x000ffffffffff000ull
-#define PTE_U        0x4ull
-#define TI_IF        4 /* trap_info.flags: the handler starts masked */
+#define PTE_ADDR        0x000ffffffffff000ull
+#define PTE_U           0x4ull
+#define TI_IF           4 /* trap_info.flags: the handler starts masked */
 
 static const struct mon_header *mon(const struct vcpu *v)
 {
@@ -695,10 +695,12 @@ void pv_broken_exit(struct vcpu *v)
 {
     const struct mon_vcpu *m = mon_vcpu(v);
 
-    domain_crash(v->d,
-                 "v%u: no handler for a system call, or no room for a frame "
-                 "(kernel rsp %#lx)",
-                 v->id, m->kernel_sp);
+    if (m->user && !m->syscall_cb)
+        domain_crash(v->d, "v%u: a system call, but no callback for it", v->id);
+    else
+        domain_crash(v->d,
+                     "v%u: no room for a frame (rsp %#lx, kernel rsp %#lx)",
+                     v->id, m->guest_rsp, m->kernel_sp);
 }
 
 void pv_triple_fault(struct vcpu *v)
