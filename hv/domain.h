@@ -101,8 +101,8 @@ struct domain {
     char console_line[256]; /* console_io's, under lock */
     unsigned int console_len;
 
-    uint64_t log_window_ns; /* domain_log()'s rate limit */
-    unsigned int log_count, log_dropped;
+    uint64_t log_paid_ns; /* domain_log()'s rate limit: used up until then */
+    unsigned int log_dropped;
 };
 
 /* Frame gfn of d's memory, NULL if out of range (or d is domain 0). */

@@ -77,8 +77,10 @@ void hv_log(const char *fmt, ...)
     va_end(ap);
 }
 
-#define LOG_WINDOW_NS  1000000000ull
-#define LOG_PER_WINDOW 50
+/* A boot's worth of lines at once, and then so many a second. */
+#define LOG_BURST     1000
+#define LOG_PER_S     50
+#define LOG_NS_A_LINE (1000000000ull / LOG_PER_S)
 
 /* Counts a line against d's allowance; how many were dropped before it. */
 static bool log_allowed(struct domain *d, unsigned int *dropped)
@@ -88,16 +90,16 @@ static bool log_allowed(struct domain *d, unsigned int *dropped)
 
     pthread_mutex_lock(&log_lock);
     *dropped = 0;
-    if (now - d->log_window_ns > LOG_WINDOW_NS) {
-        d->log_window_ns = now;
+    if (d->log_paid_ns < now)
+        d->log_paid_ns = now;
+    ok = d->log_paid_ns - now <= (LOG_BURST - 1) * LOG_NS_A_LINE;
+    if (ok) {
+        d->log_paid_ns += LOG_NS_A_LINE;
         *dropped = d->log_dropped;
-        d->log_count = d->log_dropped = 0;
-    }
-    ok = d->log_count < LOG_PER_WINDOW;
-    if (ok)
-        d->log_count++;
-    else
+        d->log_dropped = 0;
+    } else {
         d->log_dropped++;
+    }
     pthread_mutex_unlock(&log_lock);
     return ok;
 }
