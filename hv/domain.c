@@ -20,6 +20,7 @@
 #include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/pv/pv.h"
+#include "hv/trace.h"
 #include "hv/trapped/trapped.h"
 #include "hv/vcpu.h"
 
@@ -122,6 +123,8 @@ static void domain_free(struct domain *d)
     memory_free(d);
     inflight_free(d);
     pthread_mutex_destroy(&d->replay_lock);
+    trace_stop(d);
+    pthread_mutex_destroy(&d->trace_lock);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -196,6 +199,7 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
     atomic_init(&d->pause_count, d->toolstack_pauses);
     atomic_init(&d->refs, 1);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->trace_lock, NULL);
     pthread_mutex_init(&d->replay_lock, NULL);
     rc = evtchn_init(d, a->max_evtchn_port);
     if (!rc)
@@ -250,13 +254,18 @@ static void wake_all(struct domain *d)
             vcpu_wake(d->vcpu[i]);
 }
 
-void domain_pause(struct domain *d)
+static void wait_paused(struct domain *d)
 {
-    atomic_fetch_add(&d->pause_count, 1);
     wake_all(d);
     for (unsigned int i = 0; i < d->max_vcpus; i++)
         if (d->vcpu[i])
             vcpu_wait_parked(d->vcpu[i]);
+}
+
+void domain_pause(struct domain *d)
+{
+    atomic_fetch_add(&d->pause_count, 1);
+    wait_paused(d);
 }
 
 void domain_unpause(struct domain *d)
@@ -270,12 +279,14 @@ int domain_pause_by_toolstack(struct domain *d)
     bool ok;
 
     pthread_mutex_lock(&d->lock);
+    /* Both counts at once: an unpause must not take back another's pause. */
     ok = d->toolstack_pauses < TOOLSTACK_PAUSES_MAX;
     d->toolstack_pauses += ok;
+    atomic_fetch_add(&d->pause_count, ok);
     pthread_mutex_unlock(&d->lock);
     if (!ok)
         return -EOVERFLOW;
-    domain_pause(d);
+    wait_paused(d);
     return 0;
 }
 
@@ -287,12 +298,13 @@ int domain_unpause_by_toolstack(struct domain *d)
     pthread_mutex_lock(&d->lock);
     ok = d->toolstack_pauses > 0;
     d->toolstack_pauses -= ok;
+    atomic_fetch_sub(&d->pause_count, ok);
     if (ok && !d->toolstack_pauses)
         atomic_compare_exchange_strong(&d->state, &building, DOMAIN_ALIVE);
     pthread_mutex_unlock(&d->lock);
     if (!ok)
         return -EINVAL;
-    domain_unpause(d);
+    wake_all(d);
     return 0;
 }
 
