@@ -20,6 +20,7 @@
 #include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "hv/pv/pv.h"
+#include "hv/trace.h"
 #include "hv/trapped/trapped.h"
 #include "hv/vcpu.h"
 
@@ -122,6 +123,8 @@ static void domain_free(struct domain *d)
     memory_free(d);
     inflight_free(d);
     pthread_mutex_destroy(&d->replay_lock);
+    trace_stop(d);
+    pthread_mutex_destroy(&d->trace_lock);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }
@@ -196,6 +199,7 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
     atomic_init(&d->pause_count, d->toolstack_pauses);
     atomic_init(&d->refs, 1);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->trace_lock, NULL);
     pthread_mutex_init(&d->replay_lock, NULL);
     rc = evtchn_init(d, a->max_evtchn_port);
     if (!rc)
@@ -232,6 +236,7 @@ void domain_destroy(struct domain *d)
     pthread_mutex_lock(&d->hv->lock);
     cds_list_del_rcu(&d->node);
     pthread_mutex_unlock(&d->hv->lock);
+    trace_stop(d);
     trapped_bus_stop(d->trapped);
     destroy_vcpus(d);
     notify_stop(d);

@@ -98,6 +98,11 @@ struct domain {
     pthread_mutex_t replay_lock; /* one vCPU at a time takes them out */
     struct inflight *inflight;   /* list, under lock */
 
+    atomic_bool trace_on; /* hv/trace.h; the rest under trace_lock */
+    pthread_mutex_t trace_lock;
+    int trace_fd;
+    unsigned long trace_lost;
+
     char console_line[256]; /* console_io's, under lock */
     unsigned int console_len;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "hv/domain.h"
 #include "hv/log.h"
+#include "hv/trace.h"
 #include "hv/vcpu.h"
 
 #define HC(nr, f)                                                              \
@@ -52,7 +53,7 @@ const struct hypercall_desc *hypercall_lookup(uint64_t nr)
     return &table[nr];
 }
 
-long hypercall_dispatch(struct caller *c, uint64_t nr, const uint64_t args[6])
+static long dispatch(struct caller *c, uint64_t nr, const uint64_t args[6])
 {
     const struct hypercall_desc *h = hypercall_lookup(nr);
 
@@ -62,6 +63,21 @@ long hypercall_dispatch(struct caller *c, uint64_t nr, const uint64_t args[6])
         return -ENOSYS;
     }
     return h->fn(c, args);
+}
+
+long hypercall_dispatch(struct caller *c, uint64_t nr, const uint64_t args[6])
+{
+    const struct hypercall_desc *h;
+    uint64_t start;
+    long rc;
+
+    if (!trace_wanted(c->d))
+        return dispatch(c, nr, args);
+    h = hypercall_lookup(nr);
+    start = hv_system_time(c->d->hv);
+    rc = dispatch(c, nr, args);
+    trace_hypercall(c, h ? h->name : NULL, nr, args, rc, start);
+    return rc;
 }
 
 long subop_dispatch(struct caller *c, const struct subop_desc *t, size_t n,

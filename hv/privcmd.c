@@ -18,6 +18,7 @@
 #include "hv/log.h"
 #include "hv/memory.h"
 #include "hv/notify.h"
+#include "hv/trace.h"
 #include "hv/trapped_glue.h"
 #include "hv/vcpu.h"
 #include "kxen/privcmd.h"
@@ -207,6 +208,11 @@ static void op_stats(struct request *rq, struct domain *d)
     rq->r.vals[0] = NR_EXIT_KINDS + 1;
 }
 
+static void op_trace(struct request *rq, struct domain *d)
+{
+    rq->r.rc = rq->fd < 0 ? -EBADF : trace_start(d, rq->fd);
+}
+
 static void op_notify_fd(struct request *rq, struct domain *d)
 {
     uint64_t which = rq->q.args[0];
@@ -243,6 +249,7 @@ static const struct {
     [PRIVCMD_RESTRICT] = {.plain = op_restrict},
     [PRIVCMD_STATS] = {.on_domain = op_stats},
     [PRIVCMD_NOTIFY_FD] = {.on_domain = op_notify_fd},
+    [PRIVCMD_TRACE] = {.on_domain = op_trace},
 };
 
 static void run_request(struct request *rq)

@@ -408,3 +408,11 @@ int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s)
     };
     return 0;
 }
+
+int kxctrl_trace(kxctrl *k, uint32_t domid, int fd)
+{
+    struct privcmd_req q = {.op = PRIVCMD_TRACE, .domid = domid};
+    struct privcmd_rep r;
+
+    return conn_call(k->c, &q, fd, &r, NULL);
+}

@@ -171,6 +171,13 @@ struct kxen_exit_stats {
 };
 int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s);
 
+/*
+ * From now on the domain's hypercalls are written to fd (a pipe's or socket's
+ * end), a line each: "TIME dNvM NAME(ARGS) = RESULT <NS ns>".  Ends when the
+ * reader closes its end.  -EBUSY: it has a reader already.
+ */
+int kxctrl_trace(kxctrl *k, uint32_t domid, int fd);
+
 /* Trapped devices, made before the domain first runs. */
 enum kxen_trapped_kind {
     KXEN_TRAPPED_UART = 1,   /* 16550A at I/O port base (0x3f8) */

@@ -42,6 +42,8 @@ enum privcmd_op {
     PRIVCMD_STATS,
     /* args[0] = 0: fd = the notify page, 1: nudge, 2 + n: vCPU n's wake. */
     PRIVCMD_NOTIFY_FD,
+    /* fd beside it: where the domain's hypercalls are written, as text. */
+    PRIVCMD_TRACE,
 };
 
 struct privcmd_req {
