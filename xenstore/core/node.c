@@ -542,20 +542,44 @@ static struct ndata *without_domain(const struct ndata *d, uint32_t domid)
     return n;
 }
 
+static bool names_domain(const struct ndata *d, uint32_t domid)
+{
+    for (unsigned int i = 0; i < d->nr_perms; i++)
+        if (d->perms[i].id == domid)
+            return true;
+    return false;
+}
+
 static int forget_one(const struct tnode *n, const char *path, void *arg)
 {
     struct forgetting *f = arg;
     struct ndata *old = n->data, *d;
-    bool named = false;
 
-    for (unsigned int i = 0; i < old->nr_perms; i++)
-        named |= old->perms[i].id == f->domid;
-    if (!named || !tree_lookup(f->op->work, path, strlen(path)))
+    if (!names_domain(old, f->domid) ||
+        !tree_lookup(f->op->work, path, strlen(path)))
         return 0;
     if (old->perms[0].id == f->domid && path[1])
         return op_remove(f->op, n, path);
     d = without_domain(old, f->domid);
     return d ? op_set(f->op, path, d, old, 0) : -ENOMEM;
+}
+
+/* The right to hear of special events ends with the domain too (XSA-417). */
+static int forget_special(struct store *s, uint32_t domid)
+{
+    for (int i = 0; i < STORE_NR_SPECIAL; i++) {
+        struct ndata *d, *old = s->special[i].data;
+
+        if (!names_domain(old, domid))
+            continue;
+        d = without_domain(old, domid);
+        if (!d)
+            return -ENOMEM;
+        rcu_assign_pointer(s->special[i].data, d);
+        ndata_put(&s->tree, old);
+        journal_special(s, i);
+    }
+    return 0;
 }
 
 void nodes_forget_domain(struct store *s, uint32_t domid)
@@ -571,6 +595,8 @@ void nodes_forget_domain(struct store *s, uint32_t domid)
     f.op = &op;
     rc = op_end(&op, tree_walk(root, "/", forget_one, &f));
     tree_put(&s->tree, root);
+    if (!rc)
+        rc = forget_special(s, domid);
     if (rc)
         store_log(s,
                   "domain %u: could not clear its nodes and permissions: %s; "

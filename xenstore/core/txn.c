@@ -122,18 +122,18 @@ static struct touch *add_touch(struct txn *t, const char *path, uint64_t hash)
     return e;
 }
 
-/* The limit is the store's own: per-domain ones need its lock. */
 static bool may_touch_more(struct view *v)
 {
-    uint64_t limit = v->store->quota[QUOTA_TXN_NODES];
+    struct store *s = v->store;
+    bool ok;
 
-    if (caller_privileged(v->who) || !limit || v->txn->touched.count < limit)
+    if (caller_privileged(v->who))
         return true;
-    store_log(v->store,
-              "domain %u: refused, its transaction %u touches more nodes than "
-              "the quota \"transaction-nodes\" of %llu",
-              v->who->id, v->txn->id, (unsigned long long)limit);
-    return false;
+    store_lock(s);
+    ok = quota_allows(s, v->who->id, QUOTA_TXN_NODES,
+                      v->txn->touched.count + 1);
+    store_unlock(s);
+    return ok;
 }
 
 /* Adds the flags; whether that changed anything. */
