@@ -135,7 +135,8 @@ static long domctl_getcontext(struct caller *c, struct domain *d,
     if (!ctx)
         return -ENOMEM;
     domain_pause(d);
-    rc = vcpu_get_context(v, ctx);
+    /* One that is to end does not wait to be read. */
+    rc = v->stop ? -ESRCH : vcpu_get_context(v, ctx);
     domain_unpause(d);
     if (!rc)
         rc = copy_to_guest(c,
