@@ -85,19 +85,29 @@ static int batch_write(struct batch *b)
 
 static int batch_add(struct batch *b, uint64_t maddr, uint64_t val)
 {
-    b->w[b->n++] = (struct pte_write){maddr & ~7ull, adjust(val)};
+    b->w[b->n++] = (struct pte_write){maddr & ~7ull, val};
     return b->n == BATCH ? batch_write(b) : 0;
 }
 
 static int pin_table(struct batch *b, uint64_t gfn, unsigned int level);
 
+/* No page that can be written to is a table: so the guest says it is none. */
+static void note_writable(struct domain *d, uint64_t val)
+{
+    uint64_t gfn = (val & PTE_ADDR) >> 12;
+
+    if ((val & PTE_P) && (val & PTE_RW) && domain_owns_frame(d, gfn))
+        d->pv->pt_level[gfn] = 0;
+}
+
 /* A store into a table of level 2 or more makes what it points to a table. */
-static long link_table(struct batch *b, uint64_t ptr, uint64_t val)
+static long link_table(struct batch *b, unsigned int level, uint64_t val)
 {
     const uint8_t *levels = b->v->d->pv->pt_level;
-    unsigned int level = levels[ptr >> 12];
     uint64_t child = (val & PTE_ADDR) >> 12;
 
+    if (level == 1)
+        note_writable(b->v->d, val);
     if (level < 2 || !(val & PTE_P) || (level < 4 && (val & PTE_PS)))
         return 0;
     if (domain_owns_frame(b->v->d, child) && levels[child] == level - 1)
@@ -105,19 +115,28 @@ static long link_table(struct batch *b, uint64_t ptr, uint64_t val)
     return pin_table(b, child, level - 1);
 }
 
+/* What is no table yet gets the value as it is: a table under construction. */
+static long update_entry(struct batch *b, uint64_t ptr, uint64_t val)
+{
+    struct domain *d = b->v->d;
+    unsigned int level;
+    long rc = ptr & 7 ? -EINVAL : check_entry(d, ptr, val);
+
+    if (rc)
+        return rc;
+    level = d->pv->pt_level[ptr >> 12];
+    rc = link_table(b, level, val);
+    return rc ? rc : batch_add(b, ptr, level ? adjust(val) : val);
+}
+
 static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
 {
     struct domain *d = b->v->d;
-    long rc;
 
     switch (ptr & 3) {
     case MMU_NORMAL_PT_UPDATE:
     case MMU_PT_UPDATE_PRESERVE_AD:
-        ptr &= ~3ull;
-        rc = ptr & 7 ? -EINVAL : check_entry(d, ptr, val);
-        if (!rc)
-            rc = link_table(b, ptr, val);
-        return rc ? rc : batch_add(b, ptr, val);
+        return update_entry(b, ptr & ~3ull, val);
     case MMU_MACHPHYS_UPDATE:
         return set_m2p(d, ptr & ~3ull, val);
     default:
@@ -189,6 +208,8 @@ long do_update_va_mapping(struct caller *c, const uint64_t args[6])
         return -EINVAL;
     w.val = adjust(args[1]);
     rc = check_entry(c->d, w.maddr, w.val);
+    if (!rc)
+        note_writable(c->d, w.val);
     if (!rc)
         rc = pv_write_ptes(v, &w, 1);
     return rc ? rc : flush_for(v, args[2]);
@@ -274,7 +295,7 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
         if (level > 1 && !(level < 4 && (e & PTE_PS)))
             rc = pin_table(b, (e & PTE_ADDR) >> 12, level - 1);
         if (!rc && adjust(e) != e)
-            rc = batch_add(b, (gfn << 12) + 8 * i, e);
+            rc = batch_add(b, (gfn << 12) + 8 * i, adjust(e));
     }
     return rc;
 }

@@ -15,6 +15,7 @@
 #include "kxen/monitor.h"
 
 #define PTE_P    0x001ull
+#define PTE_RW   0x002ull
 #define PTE_U    0x004ull
 #define PTE_A    0x020ull
 #define PTE_D    0x040ull
@@ -151,7 +152,7 @@ static bool may_point(const struct mon_vcpu *m, unsigned int level,
 
     if (!(val & PTE_P))
         return true;
-    if (level == 1)
+    if (level <= 1)
         return gfn < m->max_pages;
     return !(level < 4 && (val & PTE_PS)) && level_of(m, gfn) == level - 1;
 }
@@ -164,17 +165,28 @@ static bool hv_slot(unsigned int level, uint64_t maddr)
            i < MON_FIRST_SLOT + MON_NR_SLOTS;
 }
 
-static int write_pte(const struct mon_vcpu *m, uint64_t maddr, uint64_t val,
-                     bool keep_ad)
+/* No page that can be written to is a table: so the guest says it is none. */
+static void note_writable(const struct mon_vcpu *m, uint64_t val)
 {
-    unsigned int level = level_of(m, maddr >> 12);
+    uint64_t gfn = (val & PTE_ADDR) >> 12;
+
+    if ((val & PTE_P) && (val & PTE_RW) && level_of(m, gfn))
+        ((uint8_t *)m->levels)[gfn] = 0;
+}
+
+static int write_pte(const struct mon_vcpu *m, unsigned int level,
+                     uint64_t maddr, uint64_t val, bool keep_ad)
+{
     volatile uint64_t *e = at_maddr(maddr);
     uint64_t old;
 
-    if (!level || hv_slot(level, maddr) || !may_point(m, level, val))
+    if (maddr >> 12 >= m->max_pages || hv_slot(level, maddr) ||
+        !may_point(m, level, val))
         return SLOW;
-    if (val & PTE_P)
+    if (level && (val & PTE_P))
         val |= PTE_U | PTE_A;
+    if (level == 1)
+        note_writable(m, val);
     if (!keep_ad) {
         *e = val;
         return DONE;
@@ -198,7 +210,8 @@ static int mmu_update(const struct mon_vcpu *m, const uint64_t a[6])
         switch (u[0] & 7) {
         case MMU_NORMAL_PT_UPDATE:
         case MMU_PT_UPDATE_PRESERVE_AD:
-            if (write_pte(m, u[0] & ~7ull, u[1], u[0] & 2))
+            if (write_pte(m, level_of(m, u[0] >> 12), u[0] & ~7ull, u[1],
+                          u[0] & 2))
                 return SLOW;
             break;
         case MMU_MACHPHYS_UPDATE:
@@ -245,7 +258,7 @@ static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
     if (how && !m->alone && (a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK))
         return SLOW;
     pte = walk(m, a[0]);
-    if (!pte || write_pte(m, pte, a[1], false))
+    if (!pte || write_pte(m, 1, pte, a[1], false))
         return SLOW;
     if (how)
         mon_load_cr3(m->kernel_cr3);
