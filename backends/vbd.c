@@ -50,6 +50,14 @@ static void vbd_broken(void *arg, const char *why)
     backend_fail(v->dev, "%s", why);
 }
 
+static void vbd_refused(void *arg, const char *why, unsigned long nth)
+{
+    struct vbd *v = arg;
+
+    backend_log(v->dev, nth == 1 ? "%s" : "%s (%lu requests failed so far)",
+                why, nth);
+}
+
 /* Nothing to do but to empty the eventfd: a turn on the ring follows. */
 static void vbd_ready(void *arg, int fd)
 {
@@ -288,6 +296,7 @@ static int start_server(struct vbd *v, bool adopt)
     v->server.notify = vbd_notify;
     v->server.fail = vbd_broken;
     v->server.ready = vbd_ready;
+    v->server.refused = vbd_refused;
     v->server.arg = v;
     v->server.muted = v->server.broken = v->keep = false;
     ret = vbd_server_init(&v->server, &p);

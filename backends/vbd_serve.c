@@ -2,6 +2,8 @@
 #include "backends/vbd_serve.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +40,59 @@ static void answer(struct vbd_server *s, unsigned int slot, int16_t status)
     vbd_ring_answer(&s->ring, slot, status);
 }
 
+/*
+ * The guest hears of its errors by status, the host's administrator by a line
+ * for the first, second, fourth ... : a guest can make any number of them.
+ */
+static void tell_error(struct vbd_server *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void tell_error(struct vbd_server *s, const char *fmt, ...)
+{
+    unsigned long n =
+        1 + atomic_load_explicit(&s->count.errors, memory_order_relaxed);
+    char why[200];
+    va_list ap;
+
+    if (s->muted || !s->refused || (n & (n - 1)))
+        return;
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    s->refused(s->arg, why, n);
+}
+
+static void tell_refused(struct vbd_server *s, unsigned int slot, int map_error)
+{
+    const struct blkif_request *r = vbd_ring_req(&s->ring, slot);
+
+    if (map_error)
+        tell_error(s,
+                   "request %u (sector %" PRIu64 "): its grants, the first "
+                   "%u, cannot be mapped: %s",
+                   r->operation, s->scratch.sector,
+                   s->scratch.nr_indirect ? s->scratch.indirect[0]
+                                          : s->scratch.seg[0].ref,
+                   strerror(-map_error));
+    else
+        tell_error(s,
+                   "request %u, %u segments, sector %" PRIu64
+                   ": malformed, or not for this disk of %" PRIu64 " sectors%s",
+                   r->operation, r->nr_segments, r->sector_number,
+                   s->lim.sectors, s->lim.rdonly ? ", read-only" : "");
+}
+
 static void io_complete(void *arg, struct vbd_op *op)
 {
     struct vbd_server *s = arg;
     int16_t status = BLKIF_RSP_OKAY;
+
+    if (op->error)
+        tell_error(s,
+                   "I/O of %" PRIu64 " bytes at offset %" PRIu64
+                   " of the image failed: %s",
+                   (uint64_t)op->len, (uint64_t)op->offset,
+                   strerror(-op->error));
 
     if (op->error == -EOPNOTSUPP)
         status = BLKIF_RSP_EOPNOTSUPP;
@@ -58,14 +109,16 @@ static void io_ready(void *arg, int fd)
 }
 
 /* Copies an indirect request's segments out of the guest, and judges them. */
-static int16_t fetch_segments(struct vbd_server *s)
+static int16_t fetch_segments(struct vbd_server *s, int *map_error)
 {
     struct blkif_request_segment segs[VBD_MAX_INDIRECT];
     struct vbd_req *req = &s->scratch;
     struct vbd_map map;
     unsigned int i, left = req->nr_segs;
 
-    if (vbd_grants_map(s->grants, req->indirect, req->nr_indirect, false, &map))
+    *map_error =
+        vbd_grants_map(s->grants, req->indirect, req->nr_indirect, false, &map);
+    if (*map_error)
         return BLKIF_RSP_ERROR;
     for (i = 0; i < req->nr_indirect; i++) {
         unsigned int n = left < VBD_SEGS_PER_PAGE ? left : VBD_SEGS_PER_PAGE;
@@ -128,14 +181,16 @@ static void accept_request(struct vbd_server *s, unsigned int slot)
     struct vbd_req *req = &s->scratch;
     struct vbd_op *op = &s->slot[slot].op;
     int16_t status;
+    int map_error = 0;
 
     count(&s->count.requests, 1);
     status = vbd_req_parse(vbd_ring_req(&s->ring, slot), &s->lim, req);
     if (!status && req->nr_indirect)
-        status = fetch_segments(s);
-    if (!status && req->nr_segs && map_data(s, slot))
+        status = fetch_segments(s, &map_error);
+    if (!status && req->nr_segs && (map_error = map_data(s, slot)))
         status = BLKIF_RSP_ERROR;
     if (status) {
+        tell_refused(s, slot, map_error);
         answer(s, slot, status);
         return;
     }

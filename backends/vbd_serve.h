@@ -40,6 +40,8 @@ struct vbd_server {
     void (*notify)(void *arg);                /* send the event */
     void (*fail)(void *arg, const char *why); /* the frontend is broken */
     void (*ready)(void *arg, int fd);         /* of vbd_io_watch() */
+    /* May be NULL: the nth request that failed, where n is a power of two. */
+    void (*refused)(void *arg, const char *why, unsigned long nth);
     void *arg;
 };
 

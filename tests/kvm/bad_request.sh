@@ -6,4 +6,5 @@
 set -u
 . "$KXEN_TOP/tests/lib.sh"
 
-hostile req 'malformed requests, [0-9]+ failed, 0 unanswered' ''
+hostile req 'malformed requests, [0-9]+ failed, 0 unanswered' \
+    'vbd/51712: request [0-9]+.*malformed, or not for this disk'
