@@ -79,10 +79,11 @@ void *heap_alloc(size_t size)
 
 void heap_free(void *mem)
 {
-    struct piece *p = (struct piece *)mem - 1;
+    struct piece *p;
 
     if (!mem)
         return;
+    p = (struct piece *)mem - 1;
     if (p->magic != MAGIC)
         panic("heap_free of %p, which is not allocated", mem);
     p->magic = 0;

@@ -61,7 +61,7 @@ struct vcpu {
     atomic_bool flush;       /* forget translations before running on */
     bool blocked;            /* in SCHEDOP_block or _poll; own thread only */
     int wake_fd;             /* eventfd the thread sleeps on */
-    bool kick_later;     /* the timer is set for vcpu_kick_later() */
+    bool kick_later;         /* the timer is set for vcpu_kick_later() */
     timer_t timer;           /* brings it out of KVM_RUN at a deadline */
     bool has_timer;
 

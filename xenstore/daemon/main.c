@@ -372,6 +372,8 @@ static int serve(struct options *o, struct store *s)
         s->live_update = start_live_update;
         s->live_update_ctx = &stopper;
         rc = run_workers(workers, o->threads);
+        s->live_update = NULL;
+        s->live_update_ctx = NULL;
     }
     if (!listener)
         return rc;

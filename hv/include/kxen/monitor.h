@@ -19,26 +19,26 @@
 #define M2P_END_VA     0xffff820000000000
 
 /* Inside MON_SLOT, offsets from MON_VA. */
-#define MON_TEXT_OFF    0x000000
-#define MON_TEXT_PAGES  8
-#define MON_DATA_OFF    0x010000
-#define MON_DATA_PAGES  4
-#define MON_VCPU_OFF    0x100000 /* a block of MON_VCPU_STRIDE each */
-#define MON_VCPU_STRIDE 0x100000
-#define MON_TSS_OFF     0x00000 /* in the vCPU's block: TSS, I/O bitmap */
-#define MON_TSS_PAGES   3
-#define MON_STACK_OFF   0x04000 /* what exceptions and services run on */
-#define MON_STACK_PAGES 1
-#define MON_VDATA_OFF   0x06000 /* struct mon_vcpu */
-#define MON_UDATA_OFF   0x07000 /* struct mon_user */
-#define MON_CSTACK_OFF  0x08000 /* the monitor's own stack, at CPL3 */
+#define MON_TEXT_OFF     0x000000
+#define MON_TEXT_PAGES   8
+#define MON_DATA_OFF     0x010000
+#define MON_DATA_PAGES   4
+#define MON_VCPU_OFF     0x100000 /* a block of MON_VCPU_STRIDE each */
+#define MON_VCPU_STRIDE  0x100000
+#define MON_TSS_OFF      0x00000 /* in the vCPU's block: TSS, I/O bitmap */
+#define MON_TSS_PAGES    3
+#define MON_STACK_OFF    0x04000 /* what exceptions and services run on */
+#define MON_STACK_PAGES  1
+#define MON_VDATA_OFF    0x06000 /* struct mon_vcpu */
+#define MON_UDATA_OFF    0x07000 /* struct mon_user */
+#define MON_CSTACK_OFF   0x08000 /* the monitor's own stack, at CPL3 */
 #define MON_CSTACK_PAGES 2
-#define MON_VIDT_OFF    0x0a000
-#define MON_GDT_OFF     0x10000 /* 16 pages: guest's GDT, then Xen's */
+#define MON_VIDT_OFF     0x0a000
+#define MON_GDT_OFF      0x10000 /* 16 pages: guest's GDT, then Xen's */
 /* The text once more, so that what it reaches relative to rip is the vCPU's. */
-#define MON_VTEXT_OFF   0x30000
+#define MON_VTEXT_OFF 0x30000
 /* In the text's page 0 and, for user code, in the page put in its place. */
-#define MON_LSTAR_OFF   0x200
+#define MON_LSTAR_OFF 0x200
 
 /*
  * Doorbells: I/O ports that the monitor's code writes.
@@ -55,9 +55,9 @@
  * FAULT: a page fault that the monitor does not settle, see struct mon_vcpu.
  * BROKEN: the guest has no handler, or no stack for its frame.
  */
-#define DOORBELL_FAULT     0xee
-#define DOORBELL_BROKEN    0xef
-#define DOORBELL_OUT_LEN   2 /* bytes of "out %eax, $imm8" */
+#define DOORBELL_FAULT   0xee
+#define DOORBELL_BROKEN  0xef
+#define DOORBELL_OUT_LEN 2 /* bytes of "out %eax, $imm8" */
 
 /* Event channel doorbells: ports of their own, an ioeventfd behind each. */
 #define DOORBELL_EVTCHN    0xc000
@@ -72,24 +72,24 @@
 #define MON_QUEUE_MAX 240
 
 /* struct mon_vcpu and mon_user for assembly. */
-#define MV_USER         0x00
-#define MV_KERNEL_CR3   0x08
-#define MV_LSTAR_RIP    0x10
-#define MV_CALL_RIP     0x18
-#define MV_ENTRY_SP     0x20
-#define MV_RAX          0x28
-#define MV_RCX          0x30
-#define MV_RDX          0x38
-#define MV_CR2          0x40
-#define MV_FRAME        0x48 /* error, rip, cs, rflags, rsp, ss */
-#define MV_GUEST_RSP    0x78
-#define MV_RIP          0x80
-#define MU_RCX          0x00
-#define MU_RDX          0x08
-#define MU_RSI          0x10
-#define MU_RIP          0x18
-#define MU_RSP          0x20
-#define MU_RFLAGS       0x28
+#define MV_USER       0x00
+#define MV_KERNEL_CR3 0x08
+#define MV_LSTAR_RIP  0x10
+#define MV_CALL_RIP   0x18
+#define MV_ENTRY_SP   0x20
+#define MV_RAX        0x28
+#define MV_RCX        0x30
+#define MV_RDX        0x38
+#define MV_CR2        0x40
+#define MV_FRAME      0x48 /* error, rip, cs, rflags, rsp, ss */
+#define MV_GUEST_RSP  0x78
+#define MV_RIP        0x80
+#define MU_RCX        0x00
+#define MU_RDX        0x08
+#define MU_RSI        0x10
+#define MU_RIP        0x18
+#define MU_RSP        0x20
+#define MU_RFLAGS     0x28
 
 /* Each trap stub is this long; the vector follows from rip. */
 #define MON_STUB_SIZE 16
@@ -127,23 +127,23 @@ struct mon_vcpu {
     uint64_t kernel_cr3;
     uint64_t lstar_rip, call_rip; /* behind the two int3 of the monitor */
     uint64_t entry_sp;
-    uint64_t rax, rcx, rdx, cr2; /* put aside by a stub */
+    uint64_t rax, rcx, rdx, cr2;              /* put aside by a stub */
     uint64_t error, rip, cs, rflags, rsp, ss; /* a fault for DOORBELL_FAULT */
     uint64_t guest_rsp;  /* while the monitor is on its own stack */
     uint64_t resume_rip; /* where it leaves to */
 
     uint64_t user_cr3;
     uint64_t kernel_sp, syscall_cb, event_cb, fault_cb;
-    uint64_t gs_user;     /* the base that swaps in for user code */
+    uint64_t gs_user; /* the base that swaps in for user code */
     uint64_t gs_kernel;
-    uint64_t info;        /* vcpu_info, directmap VA */
-    uint64_t masks;       /* bit 0 syscall, 1 page fault: mask events */
-    uint64_t max_pages;   /* frames below are the guest's */
-    uint64_t levels;      /* uint8_t[max_pages], directmap VA */
-    uint64_t m2p;         /* uint64_t[], directmap VA */
+    uint64_t info;      /* vcpu_info, directmap VA */
+    uint64_t masks;     /* bit 0 syscall, 1 page fault: mask events */
+    uint64_t max_pages; /* frames below are the guest's */
+    uint64_t levels;    /* uint8_t[max_pages], directmap VA */
+    uint64_t m2p;       /* uint64_t[], directmap VA */
     uint64_t slot_kernel, slot_user; /* entry MON_SLOT of an L4 */
     uint64_t nr_vcpus;
-    uint64_t alone;       /* no other vCPU has ever run */
+    uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
 };
 
