@@ -296,7 +296,7 @@ static long op_bind_vcpu(struct caller *c, void *arg)
         return rc;
     if (may_move(chn)) {
         atomic_store(&chn->notify_vcpu, op->vcpu);
-        if (evtchn_ends_in_dom0(c->d, chn))
+        if (evtchn_ends_in_dom0(c->d, chn) && evtchn_ops_of(c->d)->direct)
             notify_allow(c->d, chn->port, op->vcpu);
     } else {
         rc = -EINVAL;
@@ -340,7 +340,7 @@ static long op_reset(struct caller *c, void *arg)
     if (d != c->d && !is_paused(d))
         rc = -EINVAL;
     else
-        evtchn_close_all(d, d == c->d ? owner_of(c) : NULL);
+        rc = evtchn_reset(d, d == c->d ? owner_of(c) : NULL);
     domain_put(d);
     return rc;
 }
@@ -362,6 +362,26 @@ static long op_set_priority(struct caller *c, void *arg)
     return rc;
 }
 
+static long op_init_control(struct caller *c, void *arg)
+{
+    struct evtchn_init_control *op = arg;
+
+    if (!c->v)
+        return -ENOSYS; /* domain 0's ports are eventfds */
+    op->link_bits = EVTCHN_FIFO_LINK_BITS;
+    if (!vcpu_exists(c->d, op->vcpu))
+        return -ENOENT;
+    return evtchn_fifo_init_control(c->d, op->vcpu, op->control_gfn,
+                                    op->offset);
+}
+
+static long op_expand_array(struct caller *c, void *arg)
+{
+    struct evtchn_expand_array *op = arg;
+
+    return c->v ? evtchn_fifo_expand_array(c->d, op->array_gfn) : -ENOSYS;
+}
+
 #define SUBOP(nr, flg)                                                         \
     [EVTCHNOP_##nr] = {                                                        \
         .name = #nr,                                                           \
@@ -370,10 +390,7 @@ static long op_set_priority(struct caller *c, void *arg)
         .fn = op_##nr,                                                         \
     }
 
-/*
- * Locks that the functions take: see event_channel.h.  init_control and
- * expand_array are not there: guests stay with the 2-level ABI.
- */
+/* Locks that the functions take: see event_channel.h. */
 static const struct subop_desc evtchn_ops_table[] = {
     SUBOP(bind_interdomain, SUBOP_COPYBACK),
     SUBOP(bind_virq, SUBOP_COPYBACK),
@@ -386,6 +403,8 @@ static const struct subop_desc evtchn_ops_table[] = {
     SUBOP(bind_vcpu, 0),
     SUBOP(unmask, 0),
     SUBOP(reset, 0),
+    SUBOP(init_control, SUBOP_COPYBACK),
+    SUBOP(expand_array, 0),
     SUBOP(set_priority, 0),
 };
 

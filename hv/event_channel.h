@@ -6,8 +6,9 @@
  * channel holds the event locks of both its ends (two are taken in address
  * order).  Each channel has a lock of its own, held as well while its state is
  * written and by senders alone, so a send touches one lock and the peer of a
- * channel cannot go away under it.  Order: event locks, channel locks,
- * vcpu->lock.  Nothing here takes domain->lock but EVTCHNOP_reset, first.
+ * channel cannot go away under it.  Order: event locks, channel locks, then
+ * the lock of the FIFO queues or vcpu->lock.  Nothing here takes domain->lock
+ * but EVTCHNOP_reset, first.
  *
  * Domain 0 has no vCPU to interrupt.  A port of its own belongs to the privcmd
  * connection that made it and is an eventfd: a send to it is a write.

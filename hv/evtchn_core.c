@@ -60,6 +60,7 @@ void evtchn_free(struct domain *d)
         return;
     for (uint32_t p = 0; p < t->nr_ports; p += EVTCHNS_PER_BUCKET)
         bucket_free(atomic_load(&t->buckets[p / EVTCHNS_PER_BUCKET]));
+    evtchn_fifo_free(d);
     pthread_mutex_destroy(&t->event_lock);
     free(t->buckets);
     free(t);
@@ -128,6 +129,22 @@ static void channel_unlock_two(struct evtchn *a, struct evtchn *b)
     pthread_mutex_unlock(&b->lock);
 }
 
+void evtchn_lock_senders(struct evtchn *chn)
+{
+    if (chn->state == ECS_INTERDOMAIN)
+        channel_lock_two(chn, chn->u.peer.rchn);
+    else
+        pthread_mutex_lock(&chn->lock);
+}
+
+void evtchn_unlock_senders(struct evtchn *chn)
+{
+    if (chn->state == ECS_INTERDOMAIN)
+        channel_unlock_two(chn, chn->u.peer.rchn);
+    else
+        pthread_mutex_unlock(&chn->lock);
+}
+
 /* Makes the bucket that `port` is in. */
 static struct evtchn *bucket_add(struct evtchn_table *t, evtchn_port_t port)
 {
@@ -139,6 +156,7 @@ static struct evtchn *bucket_add(struct evtchn_table *t, evtchn_port_t port)
         pthread_mutex_init(&bucket[i].lock, NULL);
         bucket[i].port = port - port % EVTCHNS_PER_BUCKET + i;
         bucket[i].fd = -1;
+        atomic_init(&bucket[i].priority, EVTCHN_FIFO_PRIORITY_DEFAULT);
     }
     /* Whoever finds the bucket must see it filled in (evtchn_from_port). */
     atomic_store_explicit(&t->buckets[port / EVTCHNS_PER_BUCKET], bucket,
@@ -149,7 +167,8 @@ static struct evtchn *bucket_add(struct evtchn_table *t, evtchn_port_t port)
 int evtchn_find_free(struct domain *d, struct evtchn **out)
 {
     struct evtchn_table *t = d->evtchn;
-    uint32_t end = evtchn_ops_of(d)->nr_ports;
+    const struct evtchn_ops *ops = evtchn_ops_of(d);
+    uint32_t end = ops->nr_ports, lowest = 0;
 
     if (t->dying)
         return -EINVAL;
@@ -160,11 +179,15 @@ int evtchn_find_free(struct domain *d, struct evtchn **out)
 
         if (chn && chn->state != ECS_FREE)
             continue;
-        t->free_hint = port;
+        if (!lowest)
+            lowest = port;
+        if (chn && ops->is_busy && ops->is_busy(d, chn))
+            continue;
+        t->free_hint = lowest;
         *out = chn ? chn : bucket_add(t, port);
         return *out ? 0 : -ENOMEM;
     }
-    t->free_hint = end;
+    t->free_hint = lowest ? lowest : end;
     return -ENOSPC;
 }
 
@@ -203,6 +226,13 @@ static void port_detach(struct evtchn *chn)
     close(fd);
 }
 
+/* chn is no longer free; a busy one below it may be. */
+static void port_taken(struct domain *d, const struct evtchn *chn)
+{
+    if (d->evtchn->free_hint == chn->port)
+        d->evtchn->free_hint++;
+}
+
 int evtchn_open(struct domain *d, struct evtchn *chn,
                 struct evtchn_owner *owner, unsigned int vcpu,
                 const struct evtchn *how)
@@ -216,7 +246,7 @@ int evtchn_open(struct domain *d, struct evtchn *chn,
     chn->state = how->state;
     chn->u = how->u;
     pthread_mutex_unlock(&chn->lock);
-    d->evtchn->free_hint = chn->port + 1;
+    port_taken(d, chn);
     return 0;
 }
 
@@ -233,7 +263,7 @@ bool evtchn_ends_in_dom0(const struct domain *d, const struct evtchn *chn)
  */
 static void notify_join(struct domain *d, const struct evtchn *chn)
 {
-    if (evtchn_ends_in_dom0(d, chn))
+    if (evtchn_ends_in_dom0(d, chn) && evtchn_ops_of(d)->direct)
         notify_allow(d, chn->port, atomic_load(&chn->notify_vcpu));
 }
 
@@ -277,7 +307,7 @@ int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
     notify_join(ld, lchn);
     notify_join(rd, rchn);
     channel_unlock_two(lchn, rchn);
-    ld->evtchn->free_hint = lchn->port + 1;
+    port_taken(ld, lchn);
     doorbell_join(ld, lchn, rchn);
     doorbell_join(rd, rchn, lchn);
 
@@ -343,6 +373,7 @@ static void close_locked(struct domain *d, struct evtchn *chn)
     pthread_mutex_lock(&chn->lock);
     chn->state = ECS_FREE;
     atomic_store(&chn->notify_vcpu, 0);
+    atomic_store(&chn->priority, EVTCHN_FIFO_PRIORITY_DEFAULT);
     /* The next user of the port must not find our event. */
     evtchn_ops_of(d)->clear_pending(d, chn);
     pthread_mutex_unlock(&chn->lock);
@@ -408,6 +439,35 @@ void evtchn_close_all(struct domain *d, const struct evtchn_owner *owner)
         else
             (void)evtchn_close(d, port, owner);
     }
+}
+
+static bool any_open(struct domain *d)
+{
+    for (evtchn_port_t port = 1; port < d->evtchn->nr_ports; port++) {
+        struct evtchn *chn = evtchn_from_port(d, port);
+
+        if (!chn)
+            port |= EVTCHNS_PER_BUCKET - 1;
+        else if (chn->state != ECS_FREE)
+            return true;
+    }
+    return false;
+}
+
+int evtchn_reset(struct domain *d, const struct evtchn_owner *owner)
+{
+    int rc = 0;
+
+    evtchn_close_all(d, owner);
+    if (owner)
+        return 0;
+    evtchn_lock(d);
+    if (!evtchn_ops_of(d)->direct && any_open(d))
+        rc = -EAGAIN;
+    else
+        evtchn_fifo_reset(d);
+    evtchn_unlock(d);
+    return rc;
 }
 
 int evtchn_send_locked(struct domain *ld, struct evtchn *chn)

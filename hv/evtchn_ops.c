@@ -29,6 +29,15 @@ static struct vcpu_info *port_vcpu_info(void *ctx, evtchn_port_t port)
     return v ? atomic_load(&v->vcpu_info) : NULL;
 }
 
+/*
+ * False before the builder has made memory: there is nobody to tell.  A port
+ * beyond the bits is one that the FIFO ABI left behind, closed.
+ */
+static bool has_bits(const struct domain *d, const struct evtchn *chn)
+{
+    return d->shared_info && chn->port < EVTCHN_2L_NR_CHANNELS;
+}
+
 static struct evtchn_2l_target target_of(struct domain *d)
 {
     return (struct evtchn_2l_target){
@@ -42,7 +51,7 @@ static struct evtchn_2l_target target_of(struct domain *d)
  * Any vCPU may poll any port.  The partner of this fence is the poller's store
  * of poll_port before it looks at the pending bits.
  */
-static void kick_pollers(struct domain *d, evtchn_port_t port)
+void evtchn_kick_pollers(struct domain *d, evtchn_port_t port)
 {
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned int i = 0; i < d->max_vcpus && i < MAX_VCPUS; i++) {
@@ -66,16 +75,16 @@ static void set_pending_2l(struct domain *d, struct evtchn *chn)
 {
     struct evtchn_2l_target t = target_of(d);
 
-    if (!t.shared)
-        return; /* the builder has not made memory yet: nobody to tell */
+    if (!has_bits(d, chn))
+        return;
     if (evtchn_2l_set_pending(&t, chn->port))
         kick_notified(d, chn);
-    kick_pollers(d, chn->port);
+    evtchn_kick_pollers(d, chn->port);
 }
 
 static void clear_pending_2l(struct domain *d, struct evtchn *chn)
 {
-    if (d->shared_info)
+    if (has_bits(d, chn))
         evtchn_2l_clear_pending(d->shared_info, chn->port);
 }
 
@@ -83,18 +92,19 @@ static void unmask_2l(struct domain *d, struct evtchn *chn)
 {
     struct evtchn_2l_target t = target_of(d);
 
-    if (t.shared && evtchn_2l_unmask(&t, chn->port))
+    if (has_bits(d, chn) && evtchn_2l_unmask(&t, chn->port))
         kick_notified(d, chn);
 }
 
 static bool is_pending_2l(struct domain *d, struct evtchn *chn)
 {
-    return d->shared_info && evtchn_2l_is_pending(d->shared_info, chn->port);
+    return has_bits(d, chn) && evtchn_2l_is_pending(d->shared_info, chn->port);
 }
 
 const struct evtchn_ops evtchn_2l_ops = {
     .name = "2-level",
     .nr_ports = EVTCHN_2L_NR_CHANNELS,
+    .direct = true,
     .set_pending = set_pending_2l,
     .clear_pending = clear_pending_2l,
     .unmask = unmask_2l,

@@ -37,6 +37,7 @@ struct evtchn {
     enum evtchn_state state;
     evtchn_port_t port;
     atomic_uint notify_vcpu; /* read without a lock by the peer's sender */
+    atomic_uint priority;    /* the same; EVTCHN_FIFO_PRIORITY_* */
     union {
         domid_t remote_domid; /* ECS_UNBOUND: who may bind to it */
         struct {
@@ -55,11 +56,17 @@ struct evtchn {
     int fd; /* eventfd, -1: none */
     struct evtchn_owner *owner;
     struct cds_list_head owner_node;
+
+    /* evtchn_fifo.c's: an event came before the port had a word. */
+    atomic_bool fifo_waiting;
+    /* The queue that it was last put on; under the FIFO lock. */
+    uint8_t fifo_vcpu, fifo_prio;
 };
 
 struct evtchn_ops {
     const char *name;
     uint32_t nr_ports; /* what the ABI can number, port 0 included */
+    bool direct;       /* domain 0 may raise ports by the notify page */
 
     /*
      * All: chn is allocated and stays so (its lock, its peer's, or the event
@@ -70,13 +77,21 @@ struct evtchn_ops {
     void (*unmask)(struct domain *d, struct evtchn *chn);
     bool (*is_pending)(struct domain *d, struct evtchn *chn);
 
+    /* True while a closed port is not to be used anew; NULL: never. */
+    bool (*is_busy)(struct domain *d, struct evtchn *chn);
+
     /* -ENOSYS where the ABI has no such thing; NULL is the same. */
     int (*set_priority)(struct domain *d, struct evtchn *chn, uint32_t prio);
 };
 
 struct evtchn_table {
     pthread_mutex_t event_lock;
-    const struct evtchn_ops *abi; /* a guest's choice: evtchn_ops_of() */
+    /*
+     * A guest's choice (evtchn_ops_of()), changed under the event lock.
+     * Senders read it under the lock of the channel they send on.
+     */
+    const struct evtchn_ops *_Atomic abi;
+    struct evtchn_fifo *_Atomic fifo; /* once made, there until freed */
     bool dying;
     uint32_t nr_ports;  /* the domain's limit; the ABI may have a lower one */
     uint32_t free_hint; /* no free port below it */
@@ -131,8 +146,22 @@ int evtchn_join(struct domain *ld, struct evtchn *lchn, struct domain *rd,
 int evtchn_close(struct domain *d, evtchn_port_t port,
                  const struct evtchn_owner *owner);
 
+/*
+ * Keeps everybody from sending to chn: holds its lock and, if it is joined,
+ * its peer's.  d's event lock is held.
+ */
+void evtchn_lock_senders(struct evtchn *chn);
+void evtchn_unlock_senders(struct evtchn *chn);
+
 /* evtchn_send() with chn->lock held. */
 int evtchn_send_locked(struct domain *ld, struct evtchn *chn);
+
+/*
+ * EVTCHNOP_reset, in Xen's words: closes all ports of d, which then has the
+ * 2-level ABI; with an owner only closes its.  -EAGAIN: a port was made in
+ * between, so that the ABI stays.
+ */
+int evtchn_reset(struct domain *d, const struct evtchn_owner *owner);
 
 /* Closes all ports, or with an owner all of its.  One at a time. */
 void evtchn_close_all(struct domain *d, const struct evtchn_owner *owner);
@@ -144,11 +173,35 @@ uint32_t *evtchn_virq_slot(struct domain *d, unsigned int vcpu,
 /* True for VIRQs that exist once per vCPU. */
 bool evtchn_virq_is_per_vcpu(unsigned int virq);
 
-extern const struct evtchn_ops evtchn_2l_ops, evtchn_fd_ops;
+/* Wakes the vCPUs of d that poll port, after it has become pending. */
+void evtchn_kick_pollers(struct domain *d, evtchn_port_t port);
+
+/*
+ * EVTCHNOP_init_control for a vCPU that exists: the first call switches d to
+ * the FIFO ABI, with what is pending.  -EINVAL: the place is not in a frame of
+ * d's or not aligned, or the vCPU has a control block; -ENOMEM.
+ */
+int evtchn_fifo_init_control(struct domain *d, unsigned int vcpu, uint64_t gfn,
+                             uint32_t offset);
+
+/*
+ * EVTCHNOP_expand_array.  -EOPNOTSUPP: d does not use the FIFO ABI, -ENOSPC:
+ * there is a word for every port, -EINVAL: the frame is not d's.
+ */
+int evtchn_fifo_expand_array(struct domain *d, uint64_t gfn);
+
+/* Back to the 2-level ABI.  Event lock held, all ports are closed. */
+void evtchn_fifo_reset(struct domain *d);
+
+/* For evtchn_free(). */
+void evtchn_fifo_free(struct domain *d);
+
+extern const struct evtchn_ops evtchn_2l_ops, evtchn_fifo_ops, evtchn_fd_ops;
 
 static inline const struct evtchn_ops *evtchn_ops_of(const struct domain *d)
 {
-    return d->domid == DOMID_HV0 ? &evtchn_fd_ops : d->evtchn->abi;
+    return d->domid == DOMID_HV0 ? &evtchn_fd_ops
+                                 : atomic_load(&d->evtchn->abi);
 }
 
 #endif

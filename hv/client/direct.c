@@ -187,5 +187,10 @@ bool direct_raise(struct direct *g, evtchn_port_t port)
     if (evtchn_2l_set_pending(&t, port))
         kick(g, id - 1);
     kick_pollers(g);
-    return true;
+    /*
+     * Partner: hv forbids the port, then looks for the bit.  It may not have
+     * found ours when the guest left the 2-level ABI meanwhile.
+     */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&g->page->port_vcpu[port], __ATOMIC_SEQ_CST);
 }
