@@ -67,24 +67,57 @@ static int16_t map_host(struct vcpu *v, uint64_t addr, uint32_t flags,
     return GNTST_okay;
 }
 
+static int read_pte(struct vcpu *v, uint64_t maddr, uint64_t *pte)
+{
+    uint8_t *frame = domain_frame(v->d, maddr >> 12);
+
+    if (!frame)
+        return -EINVAL;
+    *pte = __atomic_load_n((uint64_t *)(frame + maddr % FRAME_SIZE),
+                           __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Finds the entry at addr, which must be one of gfn. */
+static int16_t find_mapping(struct vcpu *v, uint64_t addr, uint32_t flags,
+                            uint64_t gfn, uint64_t *maddr)
+{
+    uint64_t pte;
+
+    if (find_pte(v, flags, addr, maddr) || read_pte(v, *maddr, &pte))
+        return GNTST_general_error;
+    if (!(pte & PTE_PRESENT) || (pte & PTE_FRAME) >> 12 != gfn)
+        return GNTST_general_error;
+    return GNTST_okay;
+}
+
 /* Clears the entry at addr, if it is one of gfn. */
 static int16_t unmap_host(struct vcpu *v, uint64_t addr, uint32_t flags,
                           uint64_t gfn)
 {
     uint64_t maddr;
-    uint8_t *frame;
-    uint64_t pte;
+    int16_t status = find_mapping(v, addr, flags, gfn, &maddr);
 
-    if (find_pte(v, flags, addr, &maddr))
+    if (!status && guest_pte_write(v, maddr, 0))
+        status = GNTST_general_error;
+    return status;
+}
+
+/* The same, but what is mapped at new_addr moves there. */
+static int16_t replace_host(struct vcpu *v, uint64_t addr, uint64_t new_addr,
+                            const struct maptrack_entry *e)
+{
+    uint64_t to, from, pte;
+
+    if (e->flags & GNTMAP_contains_pte)
+        return GNTST_general_error; /* an entry has no place to move to */
+    if (find_mapping(v, addr, e->flags, e->gfn, &to) ||
+        guest_va_to_pte(v, new_addr, &from) || from == to ||
+        read_pte(v, from, &pte))
         return GNTST_general_error;
-    frame = domain_frame(v->d, maddr >> 12);
-    if (!frame)
+    if (guest_pte_write(v, from, 0) || guest_pte_write(v, to, pte))
         return GNTST_general_error;
-    pte = __atomic_load_n((uint64_t *)(frame + maddr % FRAME_SIZE),
-                          __ATOMIC_RELAXED);
-    if (!(pte & PTE_PRESENT) || (pte & PTE_FRAME) >> 12 != gfn)
-        return GNTST_general_error;
-    return guest_pte_write(v, maddr, 0) ? GNTST_general_error : GNTST_okay;
+    return GNTST_okay;
 }
 
 /* ---- mapping ---- */
@@ -229,6 +262,24 @@ void grant_unmap_one(struct caller *c, void *arg)
     }
     op->status = unmap_kinds(c, op, e, &done);
     mapping_end(o, op->handle, e, done);
+}
+
+void grant_replace_one(struct caller *c, void *arg)
+{
+    struct gnttab_unmap_and_replace *op = arg;
+    struct maptrack_owner *o = maptrack_of(c);
+    struct maptrack_entry *e = maptrack_claim(o, op->handle);
+
+    if (!e) {
+        op->status = GNTST_bad_handle;
+        return;
+    }
+    op->status = GNTST_general_error;
+    if (c->v && e->flags & GNTMAP_host_map)
+        op->status = op->new_addr
+                         ? replace_host(c->v, op->host_addr, op->new_addr, e)
+                         : unmap_host(c->v, op->host_addr, e->flags, e->gfn);
+    mapping_end(o, op->handle, e, op->status ? 0 : GNTMAP_host_map);
 }
 
 static void unmap_all(struct maptrack_owner *o)

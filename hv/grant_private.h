@@ -76,6 +76,7 @@ bool grant_is_pinned(const struct active_entry *act);
 /* Batched operations, one element; the status is in it. */
 void grant_map_one(struct caller *c, void *arg);
 void grant_unmap_one(struct caller *c, void *arg);
+void grant_replace_one(struct caller *c, void *arg);
 void grant_copy_one(struct caller *c, void *arg);
 
 #endif

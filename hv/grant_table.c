@@ -189,6 +189,12 @@ static int unmap_grant_ref(struct caller *c, void *arg)
     return 0;
 }
 
+static int unmap_and_replace(struct caller *c, void *arg)
+{
+    grant_replace_one(c, arg);
+    return 0;
+}
+
 static int copy(struct caller *c, void *arg)
 {
     grant_copy_one(c, arg);
@@ -223,12 +229,12 @@ struct grant_op {
         .fn = nr,                                                              \
     }
 
-/* unmap_and_replace has no user left and is not there. */
 static const struct grant_op ops[] = {
-    BATCH(map_grant_ref), BATCH(unmap_grant_ref), SINGLE(setup_table),
-    SINGLE(dump_table),   BATCH(transfer),        BATCH(copy),
-    SINGLE(query_size),   SINGLE(set_version),    BATCH(swap_grant_ref),
-    SINGLE(get_version),  BATCH(cache_flush),     SINGLE(get_status_frames),
+    BATCH(map_grant_ref),     BATCH(unmap_grant_ref), SINGLE(setup_table),
+    SINGLE(dump_table),       BATCH(transfer),        BATCH(copy),
+    SINGLE(query_size),       SINGLE(set_version),    BATCH(swap_grant_ref),
+    SINGLE(get_version),      BATCH(cache_flush),     SINGLE(get_status_frames),
+    BATCH(unmap_and_replace),
 };
 
 /* Runs n elements copied to buf; the results go back to where they were. */

@@ -183,8 +183,6 @@ static void test_unknown_ops(void **state)
     struct gnttab_transfer tr = {.mfn = 1, .domid = 2, .status = 99};
 
     (void)state;
-    assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_unmap_and_replace, junk, 1),
-                     -ENOSYS);
     assert_int_equal(fx_grant(fx_guest(1), GNTTABOP_cache_flush, junk, 1),
                      -EOPNOTSUPP);
     assert_int_equal(fx_grant(fx_guest(1), 13, junk, 1), -ENOSYS);
@@ -503,6 +501,54 @@ static void test_guest_map_failures_undo(void **state)
     assert_int_equal(map(g, 1, 8, GNTMAP_device_map, 0).status, GNTST_no_space);
 }
 
+static int replace(struct caller c, grant_handle_t handle, uint64_t addr,
+                   uint64_t new_addr)
+{
+    struct gnttab_unmap_and_replace op = {
+        .host_addr = addr, .new_addr = new_addr, .handle = handle};
+
+    assert_int_equal(fx_grant(c, GNTTABOP_unmap_and_replace, &op, 1), 0);
+    return op.status;
+}
+
+static void test_unmap_and_replace(void **state)
+{
+    uint64_t *l1 = domain_frame(fx.doms[2], FX_PT);
+    struct caller g = fx_guest(2);
+    uint32_t with_pte = GNTMAP_host_map | GNTMAP_contains_pte;
+    struct gnttab_map_grant_ref m, other;
+
+    (void)state;
+    grant(1, 8, 2, 5, GTF_permit_access);
+    m = map(g, 1, 8, GNTMAP_host_map, 0x3000);
+    l1[7] = 9 << 12 | 0x63;
+    assert_int_equal(replace(g, m.handle + 1, 0x3000, 0x7000),
+                     GNTST_bad_handle);
+    assert_int_equal(replace(g, m.handle, 0x4000, 0x7000), GNTST_general_error);
+    assert_int_equal(replace(g, m.handle, 0x3000, 0x3000), GNTST_general_error);
+    assert_int_equal(replace(g, m.handle, 0x3000, 512 << 12),
+                     GNTST_general_error);
+    assert_int_equal(windows_used(2), 1);
+    assert_int_equal(replace(g, m.handle, 0x3000, 0x7000), GNTST_okay);
+    assert_int_equal(l1[3], 9 << 12 | 0x63);
+    assert_int_equal(l1[7], 0);
+    assert_int_equal(windows_used(2), 0);
+    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
+    assert_int_equal(replace(g, m.handle, 0x3000, 0x7000), GNTST_bad_handle);
+
+    m = map(g, 1, 8, GNTMAP_host_map, 0x3000);
+    assert_int_equal(replace(g, m.handle, 0x3000, 0), GNTST_okay);
+    assert_int_equal(l1[3], 0);
+    m = map(g, 1, 8, with_pte, FX_PT * FRAME_SIZE + 24);
+    assert_int_equal(replace(g, m.handle, FX_PT * FRAME_SIZE + 24, 0x7000),
+                     GNTST_general_error);
+    grant(1, 9, 0, 6, GTF_permit_access);
+    other = map(fx_conn(&conn), 1, 9, GNTMAP_host_map, 0);
+    assert_int_equal(replace(fx_conn(&conn), other.handle, 0, 0),
+                     GNTST_general_error); /* no tables, nothing to move */
+    assert_int_equal(unmap(fx_conn(&conn), other.handle, 0, 0), 0);
+}
+
 /* 227: a page-table entry is eight bytes, aligned. */
 static void xsa227_misaligned_pte(void **state)
 {
@@ -810,6 +856,7 @@ int main(void)
         T(test_owner_close_unmaps_its_own),
         T(test_guest_map_by_address),
         T(test_guest_map_failures_undo),
+        T(test_unmap_and_replace),
         T(xsa227_misaligned_pte),
         T(test_granter_dies_mapped),
         T(test_grantee_dies_mapped),
