@@ -16,11 +16,12 @@ check:
 # use them when LD_LIBRARY_PATH says so, and the system's stay as they are.
 install: all
 	$(Q)mkdir -p $(INSTALL_BIN) $(INSTALL_LIB)/kxen/guests $(INSTALL_INC) \
-		$(INSTALL_DOC)
+		$(INSTALL_LIB)/kxen/pkgconfig $(INSTALL_DOC)
 	$(Q)cp $(PROGRAMS) $(INSTALL_BIN)/
 	$(Q)cp $(B)/lib/libkxen.a $(INSTALL_LIB)/
 	$(Q)for so in $(B)/lib/*.so*; do [ ! -e $$so ] || \
 		cp -P $$so $(INSTALL_LIB)/kxen/; done
+	$(Q)cp $(B)/lib/pkgconfig/*.pc $(INSTALL_LIB)/kxen/pkgconfig/
 	$(Q)cp $(IMAGES) $(INSTALL_LIB)/kxen/guests/
 	$(Q)cp hv/client/kxen.h $(INSTALL_INC)/
 	$(Q)cp README.md LICENSE $(INSTALL_DOC)/

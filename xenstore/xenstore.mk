@@ -22,6 +22,13 @@ $(B)/lib/libxenstore.so.4: $(xenstore_LIB) xenstore/lib/libxenstore.map
 $(B)/lib/libxenstore.so: $(B)/lib/libxenstore.so.4
 	$(call say,LN,$@)ln -sf libxenstore.so.4 $@
 
+# Found from where it stands, in the build tree as after make install; the
+# header is libxen-dev's.
+SHLIBS += $(B)/lib/pkgconfig/xenstore.pc
+$(B)/lib/pkgconfig/xenstore.pc: xenstore/lib/xenstore.pc
+	@mkdir -p $(@D)
+	$(call say,CP,$@)cp $< $@
+
 # The client uses the shared library, ours or the one LD_LIBRARY_PATH names.
 PROGRAMS += $(B)/bin/kxenstore
 xenstore_CLIENT := $(call objs,$(wildcard xenstore/client/*.c))

@@ -184,23 +184,50 @@ static int control_quota_soft(struct call *call)
 }
 
 /* Xen's words: -s starts it, -f names another binary to go on with. */
+/* Remembers what -s is to run; NULL: the daemon's own program. */
+static int set_new_binary(struct store *s, const char *binary)
+{
+    char *copy = binary ? strdup(binary) : NULL;
+
+    if (binary && !copy)
+        return -ENOMEM;
+    store_lock(s);
+    free(s->new_binary);
+    s->new_binary = copy;
+    store_unlock(s);
+    return 0;
+}
+
+/*
+ * As xenstore-control says it: "-f <binary>", then "-s -t <seconds> [-F]"; "-a"
+ * thinks better of it.  Transactions go on, so there is nothing to wait for
+ * (-t) and nothing to force (-F).
+ */
 static int control_live_update(struct call *call)
 {
     struct store *s = call->v.store;
-    const char *binary = NULL;
     bool go = false;
+    uint64_t seconds;
+    int rc = call->argc > 1 ? 0 : -EINVAL;
 
-    for (unsigned int i = 1; i < call->argc; i++) {
-        if (!strcmp(call->argv[i], "-s"))
+    for (unsigned int i = 1; i < call->argc && !rc; i++) {
+        const char *word = call->argv[i];
+        const char *next = i + 1 < call->argc ? call->argv[i + 1] : "";
+
+        if (!strcmp(word, "-s"))
             go = true;
-        else if (!strcmp(call->argv[i], "-f") && i + 1 < call->argc)
-            binary = call->argv[++i];
-        else if (strcmp(call->argv[i], "-F"))
-            return -EINVAL;
+        else if (!strcmp(word, "-a"))
+            rc = set_new_binary(s, NULL);
+        else if (!strcmp(word, "-f") && ++i)
+            rc = access(next, X_OK) ? -EINVAL : set_new_binary(s, next);
+        else if (!strcmp(word, "-t") && ++i)
+            rc = number_parse(next, UINT32_MAX, &seconds);
+        else if (strcmp(word, "-F"))
+            rc = -EINVAL;
     }
-    if (!go || (binary && access(binary, X_OK)))
-        return -EINVAL;
-    return s->live_update ? s->live_update(s->live_update_ctx, binary)
+    if (rc || !go)
+        return rc;
+    return s->live_update ? s->live_update(s->live_update_ctx, s->new_binary)
                           : -ENOSYS;
 }
 
@@ -213,7 +240,7 @@ static const struct {
 } commands[] = {
     {"check", control_check, ""},
     {"help", control_help, ""},
-    {"live-update", control_live_update, "[-f <binary>] -s"},
+    {"live-update", control_live_update, "-f <binary>|-s [-t <s>] [-F]|-a"},
     {"log", control_log, "on|off"},
     {"logfile", control_logfile, "<file>"},
     {"memreport", control_memreport, "[<file>]"},

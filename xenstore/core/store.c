@@ -189,5 +189,6 @@ void store_destroy(struct store *s)
     hmap_free(&s->watch_points);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->admin);
+    free(s->new_binary);
     free(s);
 }

@@ -103,7 +103,8 @@ struct store {
     /* Replaces the process by binary (NULL: its own); NULL: cannot. */
     int (*live_update)(void *ctx, const char *binary);
     void *live_update_ctx;
-    bool loading; /* what happens has happened before: no events */
+    char *new_binary; /* set by CONTROL live-update -f */
+    bool loading;     /* what happens has happened before: no events */
     pthread_mutex_t admin;
     struct tnode *root; /* published by rcu_assign_pointer() */
     struct tree tree;
