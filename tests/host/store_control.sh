@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Proves that Xen's xenstore-control, unmodified, has of our daemon what it
+# has of Xen's: check, log, quotas, memory report, help, live update.  The
+# program is in package xen-utils-4.17; if it is not installed, it is only
+# unpacked for the test.
+set -u
+. "$KXEN_TOP/tests/lib.sh"
+
+find_control() {
+    local found
+    for found in /usr/lib/xen-*/bin/xenstore-control \
+        "$KXEN_TEST_TMP"/x/usr/lib/xen-*/bin/xenstore-control; do
+        [ -x "$found" ] && control=$found
+    done
+    [ -n "${control:-}" ]
+}
+unpack_control() {
+    (cd "$KXEN_TEST_TMP" && timeout 40 apt-get download xen-utils-4.17 &&
+        dpkg -x xen-utils-4.17_*.deb x) >/dev/null 2>&1 && find_control
+}
+find_control || unpack_control ||
+    skip "no xenstore-control: apt-get install xen-utils-4.17"
+ldd "$control" | grep -q 'not found' && skip "$control lacks libraries"
+
+host_start kxenstored
+export XENSTORED_PATH=$KXEN_RUN_DIR/xenstored/socket
+debian=$(dirname "$(ldconfig -p | sed -n 's/.*libxenstore.so.4.* => //p' |
+    head -n 1)")
+xenstore-write /kept yes || fail "xenstore-write"
+for lib in "$debian" "$KXEN_BUILD/lib"; do
+    export LD_LIBRARY_PATH=$lib
+    expect 0 'OK' "$control" check
+    expect 0 'quota' "$control" help
+    expect 0 'nodes' "$control" quota
+    expect 0 'OK' "$control" quota set nodes 1234
+    expect 0 '1234' "$control" quota
+    expect 0 '' "$control" log on
+    expect 0 '' "$control" log off
+    expect 0 '.' "$control" memreport
+    expect 0 'OK|^$' "$control" print "said by the test"
+    grep -q "said by the test" "$KXEN_RUN_DIR/kxenstored.log" ||
+        fail "print left nothing in the log"
+    expect 0 "OK|^$" "$control" live-update "$BIN/kxenstored"
+    expect 0 'yes' xenstore-read /kept
+    expect 0 '1234' "$control" quota
+done
+unset LD_LIBRARY_PATH
+host_alive
