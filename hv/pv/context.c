@@ -148,7 +148,9 @@ static long set_base(struct vcpu *v, struct kvm_sregs *s, uint64_t which,
         s->gs.base = v->gs_base_kernel = base;
         return 0;
     case SEGBASE_GS_USER_SEL:
-        return 0; /* only flat selectors are there: the base stays */
+        if (base <= 3)
+            v->gs_base_user = 0; /* a null selector has no base */
+        return 0;                /* the others are flat: it stays */
     default:
         return -EINVAL;
     }

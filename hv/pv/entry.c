@@ -665,6 +665,12 @@ void pv_trap_exit(struct vcpu *v)
         pv_inject_trap(v, vector, has_error_code(vector) ? f.error : 0);
 }
 
+static void load_user_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
+{
+    (void)arg;
+    s->cr3 = v->user_cr3;
+}
+
 void pv_fault_exit(struct vcpu *v)
 {
     const struct mon_vcpu *m = mon_vcpu(v);
@@ -687,8 +693,13 @@ void pv_fault_exit(struct vcpu *v)
                      "v%u: its page tables broke the monitor at %#lx "
                      "(address %#lx, error %#lx)",
                      v->id, m->rip, m->cr2, m->error);
-    else
+    else if (m->vector == 14)
         page_fault(v, m->cr2, m->error);
+    else if (!pv_emulate(v, 13))
+        pv_inject_trap(v, 13, m->error);
+    /* Settled without the kernel: back on the tables for user code. */
+    if (v->user_mode && v->user_cr3)
+        update_sregs(v, load_user_cr3, 0);
 }
 
 void pv_broken_exit(struct vcpu *v)

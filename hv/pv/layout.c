@@ -274,6 +274,7 @@ static void fill_idt(struct domain *d, unsigned int id)
     if (!pv_monitor_serves(d))
         return;
     set_gate(idt + 2 * 3, text + h->stub_int3, 3);
+    set_gate(idt + 2 * 13, text + h->stub_protection, 0);
     set_gate(idt + 2 * 14, text + h->stub_fault, 0);
 }
 
@@ -307,7 +308,8 @@ static void fill_mon_vcpu(struct domain *d, unsigned int id)
     m->max_pages = d->max_pages;
     m->levels = DIRECTMAP_VA + (d->pv->levels_gfn << 12);
     m->m2p = DIRECTMAP_VA + (d->pv->m2p_gfn << 12);
-    m->slot_kernel = pv_slot_entry(d, 0, false);
+    for (unsigned int i = 0; i < MON_NR_SLOTS; i++)
+        m->slot_kernel[i] = pv_slot_entry(d, i, false);
     m->slot_user = pv_slot_entry(d, 0, true);
     m->nr_vcpus = d->max_vcpus;
 }

@@ -55,6 +55,7 @@ monitor_start:
     .quad call_behind - monitor_start
     .quad stub_int3 - monitor_start
     .quad stub_fault - monitor_start
+    .quad stub_protection - monitor_start
     .quad monitor_end - monitor_start
 
 /* Data of this vCPU, from the text in its block. */
@@ -122,6 +123,11 @@ from_user:
     GET_PUT_ASIDE
     SAVE_ALL
     call mon_from_user
+    ud2
+from_protection:
+    GET_PUT_ASIDE
+    SAVE_ALL
+    call mon_from_protection
     ud2
 from_fault:
     mov PUSHED(40), %rax
@@ -352,6 +358,18 @@ stub_fault:
     mov %rax, %cr3
 1:  mov VD(MV_ENTRY_SP), %rcx
     lea from_fault(%rip), %rdx
+    sysexitq
+
+stub_protection:
+    mov %rax, VD(MV_RAX)
+    mov %rcx, VD(MV_RCX)
+    mov %rdx, VD(MV_RDX)
+    cmpb $0, VD(MV_USER)
+    je 1f
+    mov VD(MV_KERNEL_CR3), %rax
+    mov %rax, %cr3
+1:  mov VD(MV_ENTRY_SP), %rcx
+    lea from_protection(%rip), %rdx
     sysexitq
 
     .balign 4096

@@ -31,10 +31,19 @@
 
 #define CS_USER   0xe033
 #define CS_KERNEL 0xe030
-#define SS_FLAT   0xe02b
+/* A flat 64-bit segment of the guest's own GDT, for which ours does. */
+#define CS_USER_LINUX 0x33
+#define SS_FLAT       0xe02b
 
 #define ERR_P 1u
+#define ERR_W 2u
 #define ERR_U 4u
+
+#define MSR_FS_BASE        0xc0000100u
+#define MSR_GS_BASE        0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define INSN_RDMSR         0x320f
+#define INSN_WRMSR         0x300f
 
 #define SLOW   1 /* hv does it */
 #define DONE   0
@@ -66,6 +75,7 @@ void mon_give_up_broken(struct mon_regs *r) __attribute__((noreturn));
 int mon_hypercall(struct mon_regs *r);
 void mon_from_user(struct mon_regs *r) __attribute__((noreturn));
 void mon_from_fault(struct mon_regs *r) __attribute__((noreturn));
+void mon_from_protection(struct mon_regs *r) __attribute__((noreturn));
 
 /* What an address in this vCPU's block is, from its offset. */
 static inline uint64_t block_text(void)
@@ -97,6 +107,14 @@ static inline uint64_t get_gs(void)
 static inline void set_gs(uint64_t base)
 {
     asm volatile("wrgsbase %0" : : "r"(base));
+}
+
+static inline uint64_t get_fs(void)
+{
+    uint64_t base;
+
+    asm volatile("rdfsbase %0" : "=r"(base));
+    return base;
 }
 
 static inline void set_fs(uint64_t base)
@@ -145,18 +163,6 @@ static unsigned int level_of(const struct mon_vcpu *m, uint64_t gfn)
     return gfn < m->max_pages ? ((const uint8_t *)m->levels)[gfn] : 0;
 }
 
-static bool may_point(const struct mon_vcpu *m, unsigned int level,
-                      uint64_t val)
-{
-    uint64_t gfn = (val & PTE_ADDR) >> 12;
-
-    if (!(val & PTE_P))
-        return true;
-    if (level <= 1)
-        return gfn < m->max_pages;
-    return !(level < 4 && (val & PTE_PS)) && level_of(m, gfn) == level - 1;
-}
-
 static bool hv_slot(unsigned int level, uint64_t maddr)
 {
     uint64_t i = (maddr & 4095) / 8;
@@ -174,6 +180,76 @@ static void note_writable(const struct mon_vcpu *m, uint64_t val)
         ((uint8_t *)m->levels)[gfn] = 0;
 }
 
+static void set_slots(const struct mon_vcpu *m, uint64_t l4, bool user)
+{
+    volatile uint64_t *e = at_maddr(l4 << 12) + MON_FIRST_SLOT;
+
+    for (unsigned int i = 0; i < MON_NR_SLOTS; i++) {
+        uint64_t val = !user ? m->slot_kernel[i] : i ? 0 : m->slot_user;
+
+        if (e[i] != val)
+            e[i] = val;
+    }
+}
+
+/* Makes a tree one of tables, with the bits that Xen adds to entries. */
+static int pin_tree(const struct mon_vcpu *m, uint64_t gfn, unsigned int level)
+{
+    volatile uint64_t *t = at_maddr(gfn << 12);
+
+    if (gfn >= m->max_pages)
+        return SLOW;
+    ((uint8_t *)m->levels)[gfn] = level;
+    for (unsigned int i = 0; i < 512; i++) {
+        uint64_t e = t[i];
+
+        if (!(e & PTE_P) || hv_slot(level, gfn << 12 | 8 * i))
+            continue;
+        if (level > 1 && !(level < 4 && (e & PTE_PS)) &&
+            level_of(m, (e & PTE_ADDR) >> 12) != level - 1 &&
+            pin_tree(m, (e & PTE_ADDR) >> 12, level - 1))
+            return SLOW;
+        if ((e & (PTE_U | PTE_A)) != (PTE_U | PTE_A))
+            __sync_fetch_and_or(&t[i], PTE_U | PTE_A);
+    }
+    if (level == 4)
+        set_slots(m, gfn, false);
+    return DONE;
+}
+
+/* Its kernel half is shared with others and stays. */
+static void unpin_tree(const struct mon_vcpu *m, uint64_t gfn,
+                       unsigned int level)
+{
+    volatile uint64_t *t = at_maddr(gfn << 12);
+
+    if (!level || level > 4 || level_of(m, gfn) != level)
+        return;
+    ((uint8_t *)m->levels)[gfn] = 0;
+    for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
+        uint64_t e = t[i];
+
+        if ((e & PTE_P) && !(level < 4 && (e & PTE_PS)))
+            unpin_tree(m, (e & PTE_ADDR) >> 12, level - 1);
+    }
+}
+
+/* May an entry of a table of that level hold val?  Its child becomes one. */
+static int point(const struct mon_vcpu *m, unsigned int level, uint64_t val)
+{
+    uint64_t gfn = (val & PTE_ADDR) >> 12;
+
+    if (!(val & PTE_P))
+        return DONE;
+    if (gfn >= m->max_pages || (level > 1 && level < 4 && (val & PTE_PS)))
+        return SLOW;
+    if (level == 1)
+        note_writable(m, val);
+    if (level <= 1 || level_of(m, gfn) == level - 1)
+        return DONE;
+    return pin_tree(m, gfn, level - 1);
+}
+
 static int write_pte(const struct mon_vcpu *m, unsigned int level,
                      uint64_t maddr, uint64_t val, bool keep_ad)
 {
@@ -181,12 +257,10 @@ static int write_pte(const struct mon_vcpu *m, unsigned int level,
     uint64_t old;
 
     if (maddr >> 12 >= m->max_pages || hv_slot(level, maddr) ||
-        !may_point(m, level, val))
+        point(m, level, val))
         return SLOW;
     if (level && (val & PTE_P))
         val |= PTE_U | PTE_A;
-    if (level == 1)
-        note_writable(m, val);
     if (!keep_ad) {
         *e = val;
         return DONE;
@@ -267,9 +341,9 @@ static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
 
 static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
 {
-    if (level_of(m, gfn) != 4 ||
-        *at_maddr(gfn << 12 | 8 * MON_SLOT) != m->slot_kernel)
+    if (level_of(m, gfn) != 4)
         return SLOW;
+    set_slots(m, gfn, false);
     m->kernel_cr3 = gfn << 12;
     mon_load_cr3(m->kernel_cr3);
     return DONE;
@@ -277,9 +351,10 @@ static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
 
 static int new_user_baseptr(struct mon_vcpu *m, uint64_t gfn)
 {
-    if (gfn && (level_of(m, gfn) != 4 ||
-                *at_maddr(gfn << 12 | 8 * MON_SLOT) != m->slot_user))
+    if (gfn && (level_of(m, gfn) != 4 || gfn == m->kernel_cr3 >> 12))
         return SLOW;
+    if (gfn)
+        set_slots(m, gfn, true);
     m->user_cr3 = gfn << 12;
     return DONE;
 }
@@ -287,6 +362,14 @@ static int new_user_baseptr(struct mon_vcpu *m, uint64_t gfn)
 static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
 {
     switch (op->cmd) {
+    case MMUEXT_PIN_L1_TABLE:
+    case MMUEXT_PIN_L2_TABLE:
+    case MMUEXT_PIN_L3_TABLE:
+    case MMUEXT_PIN_L4_TABLE:
+        return pin_tree(m, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+    case MMUEXT_UNPIN_TABLE:
+        unpin_tree(m, op->arg1.mfn, level_of(m, op->arg1.mfn));
+        return op->arg1.mfn < m->max_pages ? DONE : SLOW;
     case MMUEXT_NEW_BASEPTR:
         return new_baseptr(m, op->arg1.mfn);
     case MMUEXT_NEW_USER_BASEPTR:
@@ -338,6 +421,11 @@ static int set_segment_base(struct mon_vcpu *m, const uint64_t a[6])
     case SEGBASE_GS_KERNEL:
         m->gs_kernel = a[1];
         set_gs(a[1]);
+        return DONE;
+    case SEGBASE_GS_USER_SEL:
+        if (a[1] > 3)
+            return SLOW;
+        m->gs_user = 0; /* a null selector has no base */
         return DONE;
     default:
         return SLOW;
@@ -495,12 +583,16 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
         return SLOW;
     user = (f[5] & 3) == 3;
     if ((f[6] & FL_TF) || !canonical(f[4]) ||
-        (user && (!m->user_cr3 || (uint16_t)f[5] != CS_USER)))
+        (user && (!m->user_cr3 || ((uint16_t)f[5] != CS_USER &&
+                                   (uint16_t)f[5] != CS_USER_LINUX))))
         return SLOW;
     r->rax = f[0];
     if (!(f[3] & VGCF_in_syscall)) {
         r->r11 = f[1];
         r->rcx = f[2];
+    } else {
+        r->r11 = f[6];
+        r->rcx = f[4];
     }
     r->rip = f[4];
     r->rflags = (f[6] & ~FL_RETURN) | FL_FIXED | FL_IF;
@@ -567,28 +659,110 @@ static bool in_monitor(uint64_t rip)
     return rip >> 39 == MON_VA >> 39;
 }
 
+/* hv goes on with this trap from where it was raised. */
+static void __attribute__((noreturn))
+give_to_hv(struct mon_vcpu *m, struct mon_regs *r, const struct pushed *f,
+           uint64_t vector, bool user)
+{
+    m->error = f->error;
+    m->rip = f->rip;
+    m->rflags = f->rflags;
+    m->rsp = f->rsp;
+    m->vector = vector;
+    m->ss = user;
+    mon_give_up_fault(r);
+}
+
+/* A store of the guest's kernel into a page table that it maps read-only. */
+static bool open_table(const struct mon_vcpu *m, uint64_t va, uint64_t error)
+{
+    uint64_t pte, e;
+
+    if (!(error & ERR_W) || (va >> 39 & 511) < 256 || !guest_va(va))
+        return false;
+    pte = walk(m, va);
+    e = pte ? *at_maddr(pte) : 0;
+    if (!(e & PTE_P) || !(e & PTE_U) || (e & PTE_RW) ||
+        !level_of(m, (e & PTE_ADDR) >> 12))
+        return false;
+    __sync_fetch_and_or(at_maddr(pte), PTE_RW);
+    mon_load_cr3(m->kernel_cr3);
+    return true;
+}
+
+static struct pushed take_pushed(struct mon_regs *r)
+{
+    struct pushed f = *pushed();
+
+    r->rip = f.rip;
+    r->rflags = f.rflags;
+    r->rsp = f.rsp;
+    return f;
+}
+
 void mon_from_fault(struct mon_regs *r)
 {
     struct mon_vcpu *m = this_vcpu();
-    struct pushed f = *pushed();
+    struct pushed f = take_pushed(r);
     bool user = m->user;
     uint64_t cr2 = m->cr2;
 
     m->user = 0;
-    r->rip = f.rip;
-    r->rflags = f.rflags;
-    r->rsp = f.rsp;
-    if (in_monitor(f.rip) || !m->fault_cb || (!user && (f.error & ERR_P))) {
-        m->error = f.error;
-        m->rip = f.rip;
-        m->rflags = f.rflags;
-        m->rsp = f.rsp;
-        m->ss = user;
-        mon_give_up_fault(r);
+    if (in_monitor(f.rip) || !m->fault_cb)
+        give_to_hv(m, r, &f, 14, user);
+    if (!user && (f.error & ERR_P)) {
+        if (!open_table(m, cr2, f.error)) {
+            m->cr2 = cr2;
+            give_to_hv(m, r, &f, 14, user);
+        }
+        leave(m, r, false);
     }
     info(m)->arch.cr2 = cr2;
     if (!user)
         f.error &= ~(uint64_t)ERR_U;
     bounce(m, r, user, m->fault_cb, &f.error, m->masks & 2);
     leave(m, r, false);
+}
+
+/* RDMSR and WRMSR of a segment base: Linux does so at each task switch. */
+static bool base_msr(struct mon_vcpu *m, struct mon_regs *r, uint16_t insn)
+{
+    bool fs = (uint32_t)r->rcx == MSR_FS_BASE;
+    bool gs = (uint32_t)r->rcx == MSR_GS_BASE;
+    uint64_t val;
+
+    if (!fs && !gs && (uint32_t)r->rcx != MSR_KERNEL_GS_BASE)
+        return false;
+    if (insn == INSN_RDMSR) {
+        val = fs ? get_fs() : gs ? get_gs() : m->gs_user;
+        r->rax = (uint32_t)val;
+        r->rdx = val >> 32;
+        return true;
+    }
+    val = r->rdx << 32 | (uint32_t)r->rax;
+    if (insn != INSN_WRMSR || !canonical(val))
+        return false;
+    if (fs)
+        set_fs(val);
+    else if (gs)
+        set_gs(m->gs_kernel = val);
+    else
+        m->gs_user = val;
+    return true;
+}
+
+void mon_from_protection(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    struct pushed f = take_pushed(r);
+    bool user = m->user;
+    uint64_t insn;
+
+    m->user = 0;
+    if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
+        !get_words(f.rip, &insn, 1) && base_msr(m, r, insn)) {
+        r->rip += 2;
+        leave(m, r, false);
+    }
+    give_to_hv(m, r, &f, 13, user);
 }

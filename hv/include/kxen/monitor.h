@@ -114,7 +114,7 @@ struct mon_header {
     uint64_t fault_resume; /* ... and where it goes on */
     uint64_t user_page;    /* what user code sees in page 0's place */
     uint64_t call;         /* behind the int3 by which it enters CPL0 */
-    uint64_t stub_int3, stub_fault; /* gates 3 and 14 */
+    uint64_t stub_int3, stub_fault, stub_protection; /* gates 3, 14, 13 */
     uint64_t end;
 };
 
@@ -141,7 +141,9 @@ struct mon_vcpu {
     uint64_t max_pages; /* frames below are the guest's */
     uint64_t levels;    /* uint8_t[max_pages], directmap VA */
     uint64_t m2p;       /* uint64_t[], directmap VA */
-    uint64_t slot_kernel, slot_user; /* entry MON_SLOT of an L4 */
+    uint64_t slot_kernel[MON_NR_SLOTS]; /* hv's entries of an L4 */
+    uint64_t slot_user;                 /* of one for user code, MON_SLOT */
+    uint64_t vector;                    /* for DOORBELL_FAULT */
     uint64_t nr_vcpus;
     uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
@@ -157,7 +159,7 @@ struct mon_pte_write {
     uint64_t va, val;
 };
 
-_Static_assert(sizeof(struct mon_header) == 104, "mon_header layout");
+_Static_assert(sizeof(struct mon_header) == 112, "mon_header layout");
 _Static_assert(__builtin_offsetof(struct mon_vcpu, resume_rip) == MV_RIP &&
                    __builtin_offsetof(struct mon_vcpu, error) == MV_FRAME &&
                    __builtin_offsetof(struct mon_vcpu, rax) == MV_RAX,
