@@ -451,6 +451,27 @@ static void xsa343_reset_to_2l(void **state)
     assert_true(hears_only(0, p));
 }
 
+/* 338: a port that was there once is known in either ABI, closed or not. */
+static void xsa338_ports_stay_valid(void **state)
+{
+    struct caller g = fx_guest(1);
+    evtchn_port_t high = 0;
+
+    (void)state;
+    fg_start(1, 1);
+    while (high < EVTCHN_2L_NR_CHANNELS)
+        high = fx_bind_ipi(g, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fx_reset(g, DOMID_SELF), 0);
+        assert_int_equal(fx_status(1, high).status, EVTCHNSTAT_closed);
+        assert_int_equal(evtchn_port_poll(fx.doms[1], high), 0);
+        assert_int_equal(fx_alloc_unbound(g, DOMID_SELF, 2), 1);
+        assert_int_equal(fg_init_control(1, 0), EVTCHN_FIFO_LINK_BITS);
+        assert_int_equal(fx_status(1, high).status, EVTCHNSTAT_closed);
+        assert_int_equal(fx_unmask(g, high), 0);
+    }
+}
+
 /* ---- a guest that writes nonsense ---- */
 
 /* Whatever a word says, hv looks at it once and is through. */
@@ -533,6 +554,7 @@ int main(void)
         T(test_busy_port_is_not_reused),
         T(test_notify_page_is_left_alone),
         T(xsa343_reset_to_2l),
+        T(xsa338_ports_stay_valid),
         T(test_every_word_value),
         T(test_all_busy),
         T(test_one_frame_for_all),

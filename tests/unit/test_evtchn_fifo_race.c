@@ -16,6 +16,7 @@
 #define VCPUS      2
 #define SENDS      60000
 #define SENDERS    2
+#define NEW_PORTS  7000
 #define ROUNDS     1500
 #define GIVE_UP_S  10
 #define HOSTILE_MS 400
@@ -254,7 +255,7 @@ static void expect_pending_heard(void)
                          atomic_load(&lines[i].sent));
 }
 
-/* 359, 340: pages, and the ABI itself, come while another sends. */
+/* 359: pages, and the ABI itself, come while another sends. */
 static void xsa359_switch_races_senders(void **state)
 {
     (void)state;
@@ -323,6 +324,40 @@ static void xsa344_reset_races_everything(void **state)
     assert_int_equal(fx_reset(fx_guest(1), DOMID_SELF), 0);
 }
 
+/* Uses ports that may be made at this very moment. */
+static void *prober_thread(void *arg)
+{
+    evtchn_port_t p = (uintptr_t)arg;
+
+    while (!atomic_load(&stop)) {
+        fx_send(fx_guest(1), p);
+        fx_unmask(fx_guest(1), p);
+        evtchn_port_poll(fx.doms[1], p);
+        p = p % NEW_PORTS + 1;
+    }
+    return NULL;
+}
+
+/* 340: whoever finds a port, finds it whole. */
+static void xsa340_new_ports_are_whole(void **state)
+{
+    pthread_t t[2];
+
+    (void)state;
+    atomic_store(&stop, false);
+    fg_start(1, 1);
+    for (uintptr_t i = 0; i < 2; i++)
+        t[i] = start(prober_thread, 1 + i * NEW_PORTS / 2);
+    for (int i = 1; i <= NEW_PORTS; i++) {
+        assert_int_equal(fx_bind_ipi(fx_guest(1), 0), i);
+        if (i % FG_WORDS == 0)
+            assert_int_equal(fg_add_page(1, i / FG_WORDS), 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+}
+
 /* ---- a hostile guest ---- */
 
 static void *scribbler_thread(void *arg)
@@ -372,11 +407,9 @@ static void test_hostile_words_hold_nobody_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(xsa358_nothing_is_lost),
-        T(test_nothing_is_lost_by_moving),
-        T(xsa359_switch_races_senders),
-        T(xsa344_reset_races_everything),
-        T(test_hostile_words_hold_nobody_up),
+        T(xsa358_nothing_is_lost),        T(test_nothing_is_lost_by_moving),
+        T(xsa359_switch_races_senders),   T(xsa340_new_ports_are_whole),
+        T(xsa344_reset_races_everything), T(test_hostile_words_hold_nobody_up),
     };
 
     return cmocka_run_group_tests_name("evtchn_fifo_race", tests, NULL, NULL);
