@@ -160,6 +160,7 @@ static void test_sizes(void **state)
     path[500] = 'p';
     path[501] = '\0';
     sf_is(sf_write(g, 0, path, "v"), "EINVAL");
+    check_log("path-max");
     sf_close(g);
     sf_close(dom0);
 }

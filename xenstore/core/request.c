@@ -104,18 +104,49 @@ static int split_args(struct call *call, const struct request_type *t)
     return 0;
 }
 
-static int check_path(struct call *call, const struct request_type *t)
+/* What a path may have for who; a domain's own quota needs the lock. */
+static uint64_t path_limit(struct store *s, const struct caller *who)
+{
+    uint64_t max;
+
+    if (caller_privileged(who))
+        return XENSTORE_ABS_PATH_MAX;
+    store_lock(s);
+    max = sdom_quota(s, sdom_find(s, who->id), QUOTA_PATH_LEN);
+    store_unlock(s);
+    return max ? max : XENSTORE_ABS_PATH_MAX;
+}
+
+/* Says so if it was only the quota that a path did not keep to. */
+static void log_long_path(struct call *call, const struct request_type *t,
+                          uint64_t max)
 {
     struct store *s = call->c->store;
+    uint32_t id = call->c->who.id;
+
+    if (max == XENSTORE_ABS_PATH_MAX ||
+        path_canonical(call->path, call->argv[0], id, t->flags & REQ_SPECIAL,
+                       XENSTORE_ABS_PATH_MAX))
+        return;
+    store_lock(s);
+    quota_allows(s, id, QUOTA_PATH_LEN, max + 1);
+    store_unlock(s);
+}
+
+static int check_path(struct call *call, const struct request_type *t)
+{
     const struct caller *who = &call->c->who;
-    uint64_t max = XENSTORE_ABS_PATH_MAX;
+    uint64_t max;
+    int rc;
 
     if (!(t->flags & REQ_PATH))
         return 0;
-    if (!caller_privileged(who) && s->quota[QUOTA_PATH_LEN])
-        max = s->quota[QUOTA_PATH_LEN];
-    return path_canonical(call->path, call->argv[0], who->id,
-                          t->flags & REQ_SPECIAL, max);
+    max = path_limit(call->c->store, who);
+    rc = path_canonical(call->path, call->argv[0], who->id,
+                        t->flags & REQ_SPECIAL, max);
+    if (rc)
+        log_long_path(call, t, max);
+    return rc;
 }
 
 static int find_txn(struct call *call, const struct request_type *t)

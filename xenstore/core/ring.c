@@ -8,7 +8,7 @@
 
 #include "xenstore/core/journal.h"
 
-#define TURN_REQUESTS 16 /* one domain's share before others get theirs */
+#define TURN_REQUESTS 4 /* one domain's share before others get theirs */
 
 static uint32_t load(const uint32_t *index)
 {
