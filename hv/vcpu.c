@@ -197,7 +197,8 @@ static bool timer_is_due(const struct vcpu *v)
     return next && hv_system_time(v->d->hv) >= next;
 }
 
-#define KICK_LATER_NS 20000
+/* Long enough to be through the monitor, entry to the guest included. */
+#define KICK_LATER_NS 100000
 
 void vcpu_kick_later(struct vcpu *v)
 {

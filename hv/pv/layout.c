@@ -252,12 +252,13 @@ static void fill_gdt(struct domain *d)
     gdt[0x20 / 8] = 0x00cffb000000ffff; /* 0xe023: 32-bit user code */
     gdt[0x28 / 8] = 0x00cff3000000ffff; /* 0xe02b: flat data */
     gdt[0x30 / 8] = 0x00affb000000ffff; /* 0xe033: 64-bit code */
+    gdt[0x38 / 8] = 0x00cff3000000ffff; /* 0xe03b: what SYSEXIT makes of ss */
 }
 
 static void set_gate(uint64_t *gate, uint64_t va, unsigned int dpl)
 {
     gate[0] = (va & 0xffff) | (uint64_t)MON_CS << 16 | 1ull << 32 |
-              (uint64_t)(0x8e | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
+              (uint64_t)(0x8f | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
     gate[1] = va >> 32;
 }
 
