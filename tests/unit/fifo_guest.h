@@ -9,9 +9,10 @@
 
 #include "tests/unit/hv_fixture.h"
 
-#define FG_CONTROL 1 /* frame of the control blocks, 128 bytes for each vCPU   \
-                      */
-#define FG_ARRAY 2   /* .. 9: frames of event words */
+#define FG_CONTROL                                                             \
+    1              /* frame of the control blocks, 128 bytes for each vCPU     \
+                    */
+#define FG_ARRAY 2 /* .. 9: frames of event words */
 #define FG_PAGES 8u
 #define FG_WORDS 1024u
 
