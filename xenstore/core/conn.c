@@ -187,6 +187,20 @@ static size_t output_limit(struct sconn *c)
     return sdom_quota(c->store, sdom_find(c->store, c->who.id), QUOTA_MEMORY);
 }
 
+/* Has the event go out when the change is made, by us if we may. */
+static void push_later(struct sconn *c)
+{
+    if (c->to_push)
+        return;
+    if (!c->ops->can_push || !c->ops->can_push(c)) {
+        sconn_kick(c);
+        return;
+    }
+    c->to_push = true;
+    c->next_push = c->store->to_push;
+    c->store->to_push = c;
+}
+
 void sconn_event(struct sconn *c, const char *path, const char *token)
 {
     size_t path_len = strlen(path) + 1, token_len = strlen(token) + 1;
@@ -213,7 +227,7 @@ void sconn_event(struct sconn *c, const char *path, const char *token)
     pthread_mutex_unlock(&c->out_lock);
     if (drop)
         free(m);
-    sconn_kick(c);
+    push_later(c);
 }
 
 bool sconn_stalled(struct sconn *c)
@@ -261,19 +275,13 @@ static int gather(struct sconn *c, struct iovec *iov)
     return nr;
 }
 
-int sconn_flush(struct sconn *c)
+/* Sends queued output: as sconn_flush(). */
+static int send_queued(struct sconn *c)
 {
     struct iovec iov[FLUSH_MESSAGES];
     ssize_t n = 1;
     int nr = 1;
 
-    if (c->overrun) {
-        store_log(c->store,
-                  "%s: disconnected: it leaves its watch events unread and "
-                  "%zu bytes wait; read them, or watch less",
-                  c->name, c->out_bytes);
-        return -ENOSPC;
-    }
     pthread_mutex_lock(&c->out_lock);
     while (n > 0 && (nr = gather(c, iov))) {
         n = c->ops->writev(c, iov, nr);
@@ -282,6 +290,31 @@ int sconn_flush(struct sconn *c)
     }
     pthread_mutex_unlock(&c->out_lock);
     return n < 0 ? (int)n : nr > 0;
+}
+
+/* No owner destroys his before it has the lock that we hold. */
+void sconn_push_all(struct store *s)
+{
+    while (s->to_push) {
+        struct sconn *c = s->to_push;
+
+        s->to_push = c->next_push;
+        c->to_push = false;
+        if (c->overrun || send_queued(c))
+            sconn_kick(c);
+    }
+}
+
+int sconn_flush(struct sconn *c)
+{
+    if (c->overrun) {
+        store_log(c->store,
+                  "%s: disconnected: it leaves its watch events unread and "
+                  "%zu bytes wait; read them, or watch less",
+                  c->name, c->out_bytes);
+        return -ENOSPC;
+    }
+    return send_queued(c);
 }
 
 /* How many bytes the message at the front still lacks; 0 if it is whole. */

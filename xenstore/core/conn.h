@@ -30,6 +30,11 @@ struct sconn_ops {
     /* Work came up (output, death): wake the owner.  From any thread. */
     void (*kick)(struct sconn *c);
     /*
+     * Whether writev may be called right now by whoever has an event for it,
+     * instead of waking its owner for that.  May be NULL: never.
+     */
+    bool (*can_push)(struct sconn *c);
+    /*
      * Goes on where a parked connection stopped, before its first turn.
      * store->lock held; rings only.
      */
@@ -75,6 +80,9 @@ struct sconn {
     size_t out_bytes;       /* queued in all */
     unsigned int out_count; /* messages queued */
     bool overrun;           /* events came faster than they were read */
+
+    struct sconn *next_push; /* of the store, store->lock */
+    bool to_push;            /* it is in that list */
 
     bool closing;  /* to be destroyed by the owner */
     bool ignored;  /* broke the protocol: stays, but is not served */
@@ -133,7 +141,13 @@ struct outmsg *outmsg_create(uint32_t type, uint32_t req_id, uint32_t tx_id,
                              size_t len);
 char *outmsg_payload(struct outmsg *m);
 
-/* Queues a watch event and kicks.  store->lock held. */
+/*
+ * Sends what was queued for connections that can be pushed; the owners of the
+ * others, and of those that take no more, are kicked.  store->lock held.
+ */
+void sconn_push_all(struct store *s);
+
+/* Queues a watch event, to go out by store_unlock().  store->lock held. */
 void sconn_event(struct sconn *c, const char *path, const char *token);
 
 void sconn_kick(struct sconn *c);

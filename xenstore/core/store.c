@@ -44,8 +44,11 @@ void store_lock(struct store *s)
 
 void store_unlock(struct store *s)
 {
-    if (!--s->depth)
+    if (s->depth == 1) {
         journal_commit(s);
+        sconn_push_all(s);
+    }
+    s->depth--;
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -99,6 +99,7 @@ struct store {
     pthread_mutex_t lock; /* recursive: a ring's request holds it throughout */
     unsigned int depth;   /* of the lock */
     struct journal *journal;      /* NULL: nothing is kept */
+    struct sconn *to_push;        /* have events to send at the unlock */
     struct sconn *parked_sockets; /* handed on by a live update */
     /* Replaces the process by binary (NULL: its own); NULL: cannot. */
     int (*live_update)(void *ctx, const char *binary);

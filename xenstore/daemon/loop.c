@@ -111,10 +111,20 @@ void stask_forget_fd(struct stask *t, int fd)
     control(t, EPOLL_CTL_DEL, fd, 0);
 }
 
+static bool in_own_thread(const struct stask *t)
+{
+    return pthread_equal(pthread_self(), t->worker->thread);
+}
+
+bool stask_has_turn(const struct stask *t)
+{
+    return in_own_thread(t) && t->running;
+}
+
 void stask_queue(struct stask *t)
 {
     struct sworker *w = t->worker;
-    bool self = pthread_equal(pthread_self(), w->thread), first = false;
+    bool self = in_own_thread(t), first = false;
 
     if (self && t->running)
         return; /* its turn is not over and will see the work */

@@ -66,6 +66,9 @@ void stask_forget_fd(struct stask *t, int fd);
 /* Gives the task a turn soon; from any thread. */
 void stask_queue(struct stask *t);
 
+/* Whether it is its turn that calls. */
+bool stask_has_turn(const struct stask *t);
+
 /* Gives a task with free and end to its worker.  From any thread. */
 void stask_own(struct stask *t);
 void stask_disown(struct stask *t);

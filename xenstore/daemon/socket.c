@@ -70,9 +70,16 @@ static void sock_kick(struct sconn *c)
     stask_queue(&((struct sock_conn *)c)->task);
 }
 
+/* Its own turn sends what it leaves, in one piece with the reply. */
+static bool sock_can_push(struct sconn *c)
+{
+    return !stask_has_turn(&((struct sock_conn *)c)->task);
+}
+
 static const struct sconn_ops sock_ops = {
     .read = sock_read,
     .writev = sock_writev,
+    .can_push = sock_can_push,
     .kick = sock_kick,
 };
 
