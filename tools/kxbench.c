@@ -61,7 +61,7 @@ static void usage(FILE *to)
             "               without the table)\n"
             "  --runs N     interleaved runs, default %d\n"
             "  --quick      one short run: shows that it works, not how fast\n"
-            "  --only LIST  only these variants of the disk suite\n",
+            "  --only LIST  only these variants (disk) or operations (store)\n",
             "all", RUNS_DEFAULT);
 }
 

@@ -327,6 +327,19 @@ static int furnish(const struct kxs_server *s)
     return rc < 0 ? rc : 0;
 }
 
+/* --only read,echo leaves out the other ops, and the curves. */
+static bool wanted(const struct kxb *b, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *p = b->only; p; p = strchr(p, ',')) {
+        p += *p == ',';
+        if (!strncmp(p, name, len) && (!p[len] || p[len] == ','))
+            return true;
+    }
+    return !b->only;
+}
+
 /* Servers in turn for every row, so that all meet the same machine. */
 static int run_cells(struct kxb *b, struct kxs_server *servers)
 {
@@ -334,7 +347,7 @@ static int run_cells(struct kxb *b, struct kxs_server *servers)
     int rc = 0;
 
     for (size_t o = 0; o < NR_OPS; o++) {
-        for (int n = 0; n < 3; n++) {
+        for (int n = 0; n < 3 && wanted(b, ops[o].name); n++) {
             for (int k = 0; k < KXS_NR_KINDS && !rc; k++)
                 if (servers[k].pid && ops[o].echo == (k == KXS_ECHO))
                     rc = run_cell(b, &ops[o], &servers[k], clients[n]);
@@ -363,7 +376,7 @@ static int store_run(struct kxb *b, unsigned run)
         rc = run_cells(b, servers);
     for (int k = 0; k < KXS_NR_KINDS; k++)
         kxs_server_stop(&servers[k]);
-    return rc ? rc : kxs_scale_run(b);
+    return rc || b->only ? rc : kxs_scale_run(b);
 }
 
 KXB_SUITE(store, .name = KXS_SUITE,
