@@ -5,7 +5,9 @@
 #
 #   debian_file PACKAGE PATH   prints the unpacked file's path, or skips
 #   linux_kernel FLAVOUR       amd64 or cloud-amd64: prints its vmlinuz
-#   make_initramfs SCRIPT      busybox and an /init that runs it: prints path
+#   make_initramfs SCRIPT [PROGRAM...]
+#                              busybox, programs in /bin and an /init that runs
+#                              the script: prints the archive's path
 
 DEBIAN=$KXEN_BUILD/debian
 
@@ -45,9 +47,9 @@ make_initramfs() {
     local out=$KXEN_TEST_TMP/initramfs busybox
     busybox=$(debian_file busybox-static bin/busybox) ||
         { rc=$?; echo "$busybox"; exit $rc; }
-    python3 - "$busybox" "$out" "$1" <<'END' || broken "no initramfs"
+    python3 - "$busybox" "$out" "$@" <<'END' || broken "no initramfs"
 import os, sys
-busybox, out, script = sys.argv[1:]
+busybox, out, script, *programs = sys.argv[1:]
 def entry(f, ino, name, mode, data=b"", rdev=(0, 0)):
     n = name.encode() + b"\0"
     f.write(b"070701" + b"".join(b"%08x" % x for x in (
@@ -68,6 +70,9 @@ with open(out, "wb") as f:
     entry(f, 21, "dev/null", 0o20666, rdev=(1, 3))
     entry(f, 22, "bin/busybox", 0o100755, open(busybox, "rb").read())
     entry(f, 23, "init", 0o100755, init.encode())
+    for i, p in enumerate(programs):
+        entry(f, 30 + i, "bin/" + os.path.basename(p), 0o100755,
+              open(p, "rb").read())
     entry(f, 0, "TRAILER!!!", 0)
 END
     echo "$out"
