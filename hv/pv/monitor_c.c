@@ -44,6 +44,8 @@
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define INSN_RDMSR         0x320f
 #define INSN_WRMSR         0x300f
+#define INSN_CLI           0xfa
+#define INSN_STI           0xfb
 
 #define SLOW   1 /* hv does it */
 #define DONE   0
@@ -305,11 +307,12 @@ static int mmu_update(const struct mon_vcpu *m, const uint64_t a[6])
     return put_word(a[2], (u[0] & ~0xffffffffull) | a[1]);
 }
 
-/* The L1 entry of va: a machine address, or 0. */
-static uint64_t walk(const struct mon_vcpu *m, uint64_t va)
+/* The L1 entry of va: a machine address, or 0; *user: all above have USER. */
+static uint64_t walk(const struct mon_vcpu *m, uint64_t va, bool *user)
 {
     uint64_t table = m->kernel_cr3 & PTE_ADDR;
 
+    *user = true;
     for (int level = 3; level; level--) {
         uint64_t e;
 
@@ -318,6 +321,7 @@ static uint64_t walk(const struct mon_vcpu *m, uint64_t va)
         e = *at_maddr(table + 8 * (va >> (12 + 9 * level) & 511));
         if (!(e & PTE_P) || (e & PTE_PS))
             return 0;
+        *user &= !!(e & PTE_U);
         table = e & PTE_ADDR;
     }
     return table >> 12 < m->max_pages ? table + 8 * (va >> 12 & 511) : 0;
@@ -326,12 +330,13 @@ static uint64_t walk(const struct mon_vcpu *m, uint64_t va)
 static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
 {
     uint64_t how = a[2] & UVMF_FLUSHTYPE_MASK, pte;
+    bool user;
 
     if (how > UVMF_INVLPG || !guest_va(a[0]))
         return SLOW;
     if (how && !m->alone && (a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK))
         return SLOW;
-    pte = walk(m, a[0]);
+    pte = walk(m, a[0], &user);
     if (!pte || write_pte(m, 1, pte, a[1], false))
         return SLOW;
     if (how)
@@ -673,21 +678,32 @@ give_to_hv(struct mon_vcpu *m, struct mon_regs *r, const struct pushed *f,
     mon_give_up_fault(r);
 }
 
-/* A store of the guest's kernel into a page table that it maps read-only. */
-static bool open_table(const struct mon_vcpu *m, uint64_t va, uint64_t error)
+enum whose { HVS, SETTLED, GUESTS };
+
+/*
+ * A protection fault of the guest's kernel.  Settled here: a store into a page
+ * table that it maps read-only.  Its own: a user's page that it may not write,
+ * to be copied.  The rest is hv's to look at.
+ */
+static enum whose kernel_fault(const struct mon_vcpu *m, uint64_t va,
+                               uint64_t error)
 {
     uint64_t pte, e;
+    bool user;
 
-    if (!(error & ERR_W) || (va >> 39 & 511) < 256 || !guest_va(va))
-        return false;
-    pte = walk(m, va);
+    if (!(error & ERR_W) || !guest_va(va))
+        return HVS;
+    pte = walk(m, va, &user);
     e = pte ? *at_maddr(pte) : 0;
-    if (!(e & PTE_P) || !(e & PTE_U) || (e & PTE_RW) ||
-        !level_of(m, (e & PTE_ADDR) >> 12))
-        return false;
+    if (!user || !(e & PTE_P) || !(e & PTE_U) || (e & PTE_RW))
+        return HVS;
+    if ((va >> 39 & 511) < 256)
+        return GUESTS;
+    if (!level_of(m, (e & PTE_ADDR) >> 12))
+        return HVS;
     __sync_fetch_and_or(at_maddr(pte), PTE_RW);
     mon_load_cr3(m->kernel_cr3);
-    return true;
+    return SETTLED;
 }
 
 static struct pushed take_pushed(struct mon_regs *r)
@@ -711,11 +727,15 @@ void mon_from_fault(struct mon_regs *r)
     if (in_monitor(f.rip) || !m->fault_cb)
         give_to_hv(m, r, &f, 14, user);
     if (!user && (f.error & ERR_P)) {
-        if (!open_table(m, cr2, f.error)) {
+        switch (kernel_fault(m, cr2, f.error)) {
+        case SETTLED:
+            leave(m, r, false);
+        case HVS:
             m->cr2 = cr2;
             give_to_hv(m, r, &f, 14, user);
+        case GUESTS:
+            break;
         }
-        leave(m, r, false);
     }
     info(m)->arch.cr2 = cr2;
     if (!user)
@@ -760,9 +780,15 @@ void mon_from_protection(struct mon_regs *r)
 
     m->user = 0;
     if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
-        !get_words(f.rip, &insn, 1) && base_msr(m, r, insn)) {
-        r->rip += 2;
-        leave(m, r, false);
+        !get_words(f.rip, &insn, 1)) {
+        if ((uint8_t)insn == INSN_CLI || (uint8_t)insn == INSN_STI) {
+            r->rip += 1; /* without effect, as on Xen */
+            leave(m, r, false);
+        }
+        if (base_msr(m, r, insn)) {
+            r->rip += 2;
+            leave(m, r, false);
+        }
     }
     give_to_hv(m, r, &f, 13, user);
 }
