@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "xenstore/core/journal.h"
 
-#define TURN_REQUESTS 4 /* one domain's share before others get theirs */
+#define TURN_REQUESTS 4     /* one domain's share before others get theirs */
+#define TURN_NS       50000 /* ... or as many as begin within this time */
+#define REST          4     /* times as long as a turn that was longer */
 
 static uint32_t load(const uint32_t *index)
 {
@@ -208,10 +211,32 @@ static int flush(struct sconn *c)
     return rc;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* Runs requests for a while: as sconn_input(). */
+static int input(struct sring *r)
+{
+    uint64_t start = now_ns(), spent = 0;
+    int in = 1;
+
+    for (int i = 0; i < TURN_REQUESTS && in > 0 && spent < TURN_NS; i++) {
+        in = sconn_input(&r->conn, 1);
+        spent = now_ns() - start;
+    }
+    r->rest_ns = spent < TURN_NS ? 0 : REST * spent;
+    return in;
+}
+
 static bool serve(struct sring *r)
 {
     bool stalled;
-    int in = sconn_input(&r->conn, TURN_REQUESTS), out;
+    int in = input(r), out;
 
     stalled = sconn_stalled(&r->conn);
     out = in < 0 ? in : flush(&r->conn);
@@ -228,6 +253,7 @@ bool sring_turn(struct sring *r)
 {
     bool more = false;
 
+    r->rest_ns = 0;
     if (load(&r->page->connection) == XENSTORE_RECONNECT)
         reconnect(r);
     if (!r->conn.ignored && !r->conn.closing)

@@ -16,6 +16,11 @@ struct sring {
     /* Signals the domain's event channel. */
     void (*notify)(struct sring *r);
     void (*kick)(struct sring *r);
+    /*
+     * After a turn: ns for which it should have no other, as the last one was
+     * dear.  So a domain has a fifth of a thread at most, if others want it.
+     */
+    uint64_t rest_ns;
     bool moved; /* indices changed since the last notify */
 };
 

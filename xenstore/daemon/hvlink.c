@@ -364,6 +364,7 @@ static void ring_end(struct stask *t)
 static bool ring_turn(struct stask *t, uint32_t events)
 {
     struct ring_conn *rc = container(t, struct ring_conn, task);
+    bool more;
 
     (void)events;
     if (rc->ring.conn.closing) {
@@ -371,7 +372,10 @@ static bool ring_turn(struct stask *t, uint32_t events)
         stask_free_later(t);
         return false;
     }
-    return sring_turn(&rc->ring);
+    more = sring_turn(&rc->ring);
+    if (rc->ring.rest_ns)
+        stask_rest(t, rc->ring.rest_ns);
+    return more;
 }
 
 /* The ring page: by its well-known grant, or else by frame number. */

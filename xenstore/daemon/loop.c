@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS 64
@@ -182,6 +183,20 @@ static void run_task(struct stask *t, uint32_t events)
         stask_queue(t);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+void stask_rest(struct stask *t, uint64_t ns)
+{
+    t->rest_until = now_ns() + ns;
+}
+
+/* The next of the queue, or NULL: there is none, or it has to rest. */
 static struct stask *pop(struct sworker *w)
 {
     struct stask *t;
@@ -193,10 +208,42 @@ static struct stask *pop(struct sworker *w)
         if (!w->first)
             w->last = &w->first;
         w->nr_queued--;
-        t->queued = false;
+        t->queued = t->rest_until && t->rest_until > now_ns();
+    }
+    if (t && t->queued) {
+        t->next = w->resting;
+        w->resting = t;
+        t = NULL;
     }
     pthread_mutex_unlock(&w->lock);
     return t;
+}
+
+/* Queues those who have rested; ns until the next has, or -1. */
+static int64_t end_rests(struct sworker *w)
+{
+    struct stask **p = &w->resting, *t;
+    uint64_t now = w->resting ? now_ns() : 0;
+    int64_t next = -1;
+
+    pthread_mutex_lock(&w->lock);
+    while ((t = *p)) {
+        int64_t left = t->rest_until - now;
+
+        if (left > 0) {
+            next = next < 0 || left < next ? left : next;
+            p = &t->next;
+            continue;
+        }
+        *p = t->next;
+        t->rest_until = 0;
+        t->next = NULL;
+        *w->last = t;
+        w->last = &t->next;
+        w->nr_queued++;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return next;
 }
 
 static unsigned int queue_length(struct sworker *w)
@@ -214,8 +261,11 @@ static void run_queue(struct sworker *w)
 {
     struct stask *t;
 
-    for (unsigned int n = queue_length(w); n && (t = pop(w)); n--)
-        run_task(t, 0);
+    for (unsigned int n = queue_length(w); n; n--) {
+        t = pop(w);
+        if (t)
+            run_task(t, 0);
+    }
 }
 
 static void free_dead(struct sworker *w)
@@ -228,6 +278,20 @@ static void free_dead(struct sworker *w)
     }
 }
 
+/* Waits for events, at most until somebody has rested. */
+static int wait_events(struct sworker *w, struct epoll_event *ev)
+{
+    int64_t ns = end_rests(w);
+    struct timespec ts = {.tv_sec = ns / 1000000000,
+                          .tv_nsec = ns % 1000000000};
+
+    if (queue_length(w))
+        return epoll_wait(w->epfd, ev, EVENTS, 0);
+    if (ns < 0)
+        return epoll_wait(w->epfd, ev, EVENTS, -1);
+    return epoll_pwait2(w->epfd, ev, EVENTS, &ts, NULL);
+}
+
 void sworker_run(struct sworker *w)
 {
     struct epoll_event ev[EVENTS];
@@ -235,7 +299,7 @@ void sworker_run(struct sworker *w)
     w->thread = pthread_self();
     store_thread_enter();
     while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
-        int n = epoll_wait(w->epfd, ev, EVENTS, queue_length(w) ? 0 : -1);
+        int n = wait_events(w, ev);
 
         for (int i = 0; i < n; i++)
             run_task(ev[i].data.ptr, ev[i].events);

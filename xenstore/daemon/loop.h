@@ -28,6 +28,7 @@ struct stask {
     void (*end)(struct stask *t);
     struct cds_list_head all; /* of the worker, its lock held; see end */
     struct stask *next;       /* in the worker's queue, its lock held */
+    uint64_t rest_until;      /* ns; before, the queue has no turn for it */
     bool queued;
     bool running;
     bool dead;
@@ -40,6 +41,7 @@ struct sworker {
     pthread_mutex_t lock;
     struct stask *first, **last; /* tasks wanting a turn */
     unsigned int nr_queued;
+    struct stask *resting;      /* wanting a turn, but not yet; its thread's */
     struct cds_list_head owned; /* tasks that it frees */
     struct stask *graveyard;
     struct stask wake;
@@ -65,6 +67,9 @@ void stask_forget_fd(struct stask *t, int fd);
 
 /* Gives the task a turn soon; from any thread. */
 void stask_queue(struct stask *t);
+
+/* From its own turn: no other one out of the queue for so long. */
+void stask_rest(struct stask *t, uint64_t ns);
 
 /* Whether it is its turn that calls. */
 bool stask_has_turn(const struct stask *t);
