@@ -130,8 +130,8 @@ static bool may_touch_more(struct view *v)
     if (caller_privileged(v->who))
         return true;
     store_lock(s);
-    ok = quota_allows(s, v->who->id, QUOTA_TXN_NODES,
-                      v->txn->touched.count + 1);
+    ok =
+        quota_allows(s, v->who->id, QUOTA_TXN_NODES, v->txn->touched.count + 1);
     store_unlock(s);
     return ok;
 }
