@@ -35,6 +35,7 @@ test: test-deps
 	$(Q)tests/run --build $(B) --scale $(TESTS_SCALE) '$(T)'
 
 soak: test-deps
+	$(Q)tools/install-deps.sh soak
 	$(Q)$(MAKE) build-all
 	$(Q)tests/run --build $(B) --scale $(TESTS_SCALE) --suites soak '$(T)'
 
