@@ -25,7 +25,7 @@ echo 'exit 1' >tests/host/bad.sh
 echo 'exit 99' >tests/host/broken.sh
 echo 'echo "SKIP: no moon"; exit 77' >tests/host/skipped.sh
 printf '# timeout: 1\nsleep 30\n' >tests/host/slow.sh
-echo 'setsid sleep 30 & exit 0' >tests/host/litter.sh
+echo 'setsid sleep 30 & sleep 0.3; exit 0' >tests/host/litter.sh
 out=$(try) && { echo "FAILURE: status 0 though tests failed"; exit 1; }
 want '^SUCCESS +host/good'
 want '^FAILURE +host/bad: ended with status 1'
