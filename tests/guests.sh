@@ -166,3 +166,42 @@ kill_dom0_under_io() {
     done
     host_alive
 }
+
+# A guest that counts in the store, a transaction each, while the store is
+# killed `kills` times: each count must be there in the end, once.
+kill_store_under_load() {
+    local kills=$1 i=0 counts=0 feeder
+    host_start
+    create counter shell
+    console_wait "$domid" 'kxen>' || fail "no prompt"
+    # A second connection of the host's: it must come back by itself as well.
+    mkfifo "$KXEN_TEST_TMP/typed"
+    kxl_forever console counter <"$KXEN_TEST_TMP/typed" >/dev/null 2>&1 &
+    feeder=$!
+    HELPERS+=("$feeder")
+    exec 8>"$KXEN_TEST_TMP/typed"
+    while [ $i -lt "$kills" ]; do
+        for _ in 1 2 3 4 5 6; do
+            echo "count data/n" >&8
+            counts=$((counts + 1))
+        done
+        sleep "0.0$((RANDOM % 10))"
+        daemon_kill kxenstored
+        daemon_start kxenstored
+        i=$((i + 1))
+        [ $((i % 10)) != 0 ] || echo "$i kills"
+    done
+    echo "echo all-counted" >&8
+    console_wait "$domid" '^all-counted' || fail "the guest hangs"
+    [ "$(store_read "/local/domain/$domid/data/n")" = $counts ] ||
+        fail "$counts counts made $(store_read "/local/domain/$domid/data/n")"
+    echo halt >&8
+    exec 8>&-
+    gone_wait "$domid"
+    host_alive
+}
+
+# Without kxl()'s limit.
+kxl_forever() {
+    exec "$BIN/kxl" "$@"
+}

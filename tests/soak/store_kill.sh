@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Proves that nothing a guest did in the store is lost or done twice when
+# kxenstored is killed, two hundred times, amid the guest's transactions: its watch,
+# open transactions and half-read requests go on with the next one.
+# timeout: 900
+set -u
+. "$KXEN_TOP/tests/lib.sh"
+
+kill_store_under_load 200
