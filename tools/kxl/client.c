@@ -82,6 +82,13 @@ struct client *client_open(bool start)
 
     if (c)
         return c;
+    if (errno == EACCES) {
+        kxl_error("be who started that host, or have one of your own: "
+                  "kxl -R DIR, or KXEN_RUN_DIR=DIR",
+                  "cannot reach the host in %s: %s", kxen_run_dir(),
+                  strerror(EACCES));
+        return NULL;
+    }
     if (host_supervisor())
         return client_wait();
     if (hv_answers()) {

@@ -145,14 +145,17 @@ static void pid_file(const struct host *host, const struct daemon *d)
 
 /* In the child: never returns. */
 static void daemon_exec(const struct host *host, const struct daemon *d,
-                        const char *program, const char *log)
+                        pid_t parent, const char *program, const char *log)
 {
     int null = open("/dev/null", O_RDONLY);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     sigset_t none;
 
-    if (host->private)
+    if (host->private) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) /* dead before we asked to be told */
+            _exit(127);
+    }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -169,7 +172,7 @@ static void daemon_exec(const struct host *host, const struct daemon *d,
 static int daemon_start(struct host *host, struct daemon *d)
 {
     char program[4096], log[512], leaf[64];
-    pid_t pid;
+    pid_t parent = getpid(), pid;
     int rc = kxl_program_path(program, sizeof(program), d->name);
 
     if (rc) {
@@ -182,7 +185,7 @@ static int daemon_start(struct host *host, struct daemon *d)
     if (pid < 0)
         return -errno;
     if (!pid)
-        daemon_exec(host, d, program, log);
+        daemon_exec(host, d, parent, program, log);
     rc = daemon_watch(d, pid);
     if (rc) {
         kill(pid, SIGKILL);
@@ -255,6 +258,8 @@ static void log_tail(const struct host *host, const struct daemon *d, char *buf,
         lseek(fd, 0, SEEK_SET);
     n = read(fd, buf, size - 1);
     close(fd);
+    while (n > 0 && buf[n - 1] == '\n')
+        n--;
     buf[n > 0 ? n : 0] = 0;
 }
 
@@ -268,7 +273,7 @@ static void start_failed(struct host *host, const struct daemon *d, int rc)
              rc == -ECHILD      ? "it ended at once"
              : rc == -ETIMEDOUT ? "its socket does not answer"
                                 : strerror(-rc),
-             *tail ? tail : "(empty)");
+             *tail ? tail : "(empty; is its disk full?)");
     note("%s", text);
     ready(host, text);
 }
@@ -508,12 +513,15 @@ int host_start(void)
         return -EINVAL;
     }
     parents_make(run_dir);
-    if (mkdir(run_dir, 0700) && errno != EEXIST) {
+    if ((mkdir(run_dir, 0700) && errno != EEXIST) ||
+        access(run_dir, W_OK | X_OK)) {
+        int rc = -errno;
+
         kxl_error("choose a folder of your own: kxl -R DIR, or "
                   "KXEN_RUN_DIR=DIR",
-                  "%s: cannot make the run directory: %s", run_dir,
-                  strerror(errno));
-        return -errno;
+                  "%s: cannot make the run directory, or write to it: %s",
+                  run_dir, strerror(-rc));
+        return rc;
     }
     if (pipe2(fds, O_CLOEXEC))
         return -errno;
@@ -532,6 +540,8 @@ int host_start(void)
     if (!strcmp(text, READY_OK) || !strcmp(text, READY_BUSY))
         return 0;
     kxl_error("kxl check tells what this machine can do", "%s",
-              len ? text : "the host does not start; see host.log there");
+              len ? text
+                  : "the host does not start; see host.log in the run "
+                    "directory");
     return -EIO;
 }

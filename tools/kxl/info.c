@@ -67,9 +67,14 @@ static void print_domain(const json_t *r)
 
 static void print_host(const json_t *r)
 {
+    int pid = host_supervisor();
+
     printf("%-20s: %s\n", "run directory", kxl_str(r, "run_dir"));
-    printf("%-20s: %d (0: none; then dom0 is not restarted when it dies)\n",
-           "supervisor", host_supervisor());
+    if (pid)
+        printf("%-20s: %d\n", "supervisor", pid);
+    else
+        printf("%-20s: none: what dies stays dead; kxl host-start starts one\n",
+               "supervisor");
     printf("%-20s: %s\n", "interface", "Xen 4.17, 64-bit PV guests");
     printf("%-20s: %lld\n", "processors", kxl_int(r, "nr_cpus"));
     printf("%-20s: %lld MiB, %lld MiB free\n", "memory",

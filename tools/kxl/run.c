@@ -88,7 +88,7 @@ static void remove_run_dir(const struct run *run)
 }
 
 /* In the child: the supervisor, which dies with us and takes all along. */
-static void supervisor_main(struct run *run, int ready_fd)
+static void supervisor_main(struct run *run, pid_t parent, int ready_fd)
 {
     char log[300];
     int status;
@@ -99,7 +99,7 @@ static void supervisor_main(struct run *run, int ready_fd)
     if (!freopen(log, "a", stderr) || !freopen("/dev/null", "r", stdin) ||
         !freopen("/dev/null", "w", stdout))
         _exit(KXL_ERROR);
-    if (getppid() == 1)
+    if (getppid() != parent) /* dead before we asked to be told */
         _exit(KXL_ERROR);
     status = host_supervise(run->dir, true, ready_fd);
     remove_run_dir(run);
@@ -133,6 +133,7 @@ static int await_ready(int fd, int signal_fd, char *text, size_t size)
 
 static int start_host(struct run *run, int signal_fd)
 {
+    pid_t parent = getpid();
     char text[4096];
     int fds[2], rc;
 
@@ -141,7 +142,7 @@ static int start_host(struct run *run, int signal_fd)
     run->supervisor = fork();
     if (run->supervisor == 0) {
         close(fds[0]);
-        supervisor_main(run, fds[1]);
+        supervisor_main(run, parent, fds[1]);
     }
     close(fds[1]);
     if (run->supervisor < 0) {

@@ -33,33 +33,48 @@ static int find_domid(const char *domain, uint32_t *domid)
     return 0;
 }
 
-/* Till the domain or the limit ends, or a signal. */
+/* How much of buf is within the limit; *lines counts on. */
+static size_t up_to_limit(const struct trace *t, const char *buf, size_t len,
+                          unsigned long long *lines)
+{
+    size_t i = 0;
+
+    while (i < len && (!t->limit || *lines < t->limit))
+        *lines += buf[i++] == '\n';
+    return i;
+}
+
+/*
+ * Till the domain or the limit ends, or a signal.  Without stdio on the way
+ * in: lines that wait in its buffer are none for poll().
+ */
 static int copy_lines(const struct trace *t, int fd)
 {
     struct pollfd p[2] = {
         {.fd = fd, .events = POLLIN},
         {.fd = kxl_signals(), .events = POLLIN},
     };
-    FILE *in = fdopen(fd, "r");
-    unsigned long long n = 0;
-    char line[512];
+    unsigned long long lines = 0;
+    int rc = KXL_OK;
+    char buf[4096];
 
-    if (!in)
-        return KXL_ERROR;
-    setvbuf(t->out, NULL, _IOLBF, 0);
-    while ((poll(p, 2, -1) > 0 || errno == EINTR) && !p[1].revents) {
-        if (!fgets(line, sizeof(line), in))
+    while (!t->limit || lines < t->limit) {
+        ssize_t n;
+
+        if (poll(p, 2, -1) < 0 && errno == EINTR)
+            continue;
+        n = p[1].revents ? 0 : read(fd, buf, sizeof(buf));
+        if (n <= 0)
             break;
-        if (fputs(line, t->out) < 0) {
-            kxl_error(NULL, "cannot write the trace: %s", strerror(errno));
-            fclose(in);
-            return KXL_ERROR;
-        }
-        if (t->limit && ++n >= t->limit)
-            break;
+        n = up_to_limit(t, buf, n, &lines);
+        if (fwrite(buf, 1, n, t->out) == (size_t)n && !fflush(t->out))
+            continue;
+        kxl_error(NULL, "cannot write the trace: %s", strerror(errno));
+        rc = KXL_ERROR;
+        break;
     }
-    fclose(in);
-    return KXL_OK;
+    close(fd);
+    return rc;
 }
 
 static int attach(const struct trace *t, int *fd)
