@@ -195,8 +195,10 @@ static int finish(struct config_reader *r, const char *file)
     if (rc) {
         *r->err = (struct config_error){0};
         snprintf(r->err->file, sizeof(r->err->file), "%s", file);
-        snprintf(r->err->text, sizeof(r->err->text), "%.256s: %s", file,
-                 message);
+        /* What is missing may be there, but misspelt. */
+        snprintf(r->err->text, sizeof(r->err->text), "%.256s: %s%s%s", file,
+                 message, cfg->nr_warnings ? "\n    " : "",
+                 cfg->nr_warnings ? cfg->warnings[0] : "");
     }
     return rc;
 }
