@@ -6,6 +6,6 @@ set -u
 
 host_start
 create @NAME@ hello
-console_wait "$domid" 'hello'
+console_wait "$domid" 'Hello from'
 gone_wait @NAME@
 host_alive
