@@ -154,7 +154,12 @@ static void xsa343_everything_races(void **state)
         assert_int_equal(
             pthread_create(&t[i], NULL, what[i], (void *)(uintptr_t)(i + 1)),
             0);
-    sleep_ms(HAMMER_MS);
+    /* On a busy machine it takes longer till all have had a turn. */
+    for (int i = 0; i < 100; i++) {
+        sleep_ms(HAMMER_MS);
+        if (atomic_load(&bound) && atomic_load(&sent))
+            break;
+    }
     atomic_store(&stop, true);
     for (int i = 0; i < 6; i++)
         pthread_join(t[i], NULL);

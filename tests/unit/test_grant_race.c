@@ -100,7 +100,9 @@ static void *guest_mapper(void *arg)
     return NULL;
 }
 
-static void run_threads(void *(*const what[])(void *), unsigned int n)
+/* On a busy machine it may take a while till all have had a turn: `seen`. */
+static void run_threads(void *(*const what[])(void *), unsigned int n,
+                        atomic_uint *seen)
 {
     pthread_t t[8];
 
@@ -109,7 +111,11 @@ static void run_threads(void *(*const what[])(void *), unsigned int n)
         assert_int_equal(
             pthread_create(&t[i], NULL, what[i], (void *)(uintptr_t)(i + 1)),
             0);
-    nanosleep(&(struct timespec){.tv_nsec = HAMMER_MS * 1000000l}, NULL);
+    for (unsigned int i = 0; i < 100; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = HAMMER_MS * 1000000l}, NULL);
+        if (atomic_load(seen))
+            break;
+    }
     atomic_store(&stop, true);
     for (unsigned int i = 0; i < n; i++)
         pthread_join(t[i], NULL);
@@ -127,7 +133,7 @@ static void xsa228_maptrack_race(void **state)
                                      guest_mapper};
 
     (void)state;
-    run_threads(what, 5);
+    run_threads(what, 5, &mapped);
     print_message("%u mapped\n", atomic_load(&mapped));
     assert_true(atomic_load(&mapped) > 0);
     assert_int_equal(atomic_load(&wrong), 0);
@@ -185,7 +191,7 @@ static void xsa411_no_lock_inversion(void **state)
         put(&entry(1, ref)[0], GTF_permit_access | (ref % 2 ? 1u : 2u) << 16);
         put(&entry(2, ref)[0], GTF_permit_access | (ref % 2 ? 2u : 1u) << 16);
     }
-    run_threads(what, 2);
+    run_threads(what, 2, &copied);
     assert_true(atomic_load(&copied) > 0);
     check_no_pins(1);
     check_no_pins(2);
@@ -308,7 +314,7 @@ static void test_granters_die(void **state)
     (void)state;
     atomic_store(&mapped, 0);
     atomic_store(&wrong, 0);
-    run_threads(what, 3);
+    run_threads(what, 3, &mapped);
     print_message("%u mapped, %u died\n", atomic_load(&mapped),
                   atomic_load(&fx.freed) - freed);
     assert_int_equal(atomic_load(&wrong), 0);
