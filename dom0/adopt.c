@@ -55,7 +55,7 @@ static void adopt_dead(struct dom *dom)
 static void adopt_one(void *arg, uint32_t domid, json_t *rec)
 {
     struct dom0 *d0 = arg;
-    struct why why;
+    struct why why = {{0}, {0}};
     struct dom *dom = dom_from_record(d0, rec, &why);
 
     if (!dom) {
@@ -117,13 +117,18 @@ static void orphans_clean(struct dom0 *d0)
 {
     static const uint32_t max = 256;
     struct xen_domctl_getdomaininfo *list = calloc(max, sizeof(*list));
+    uint32_t next = 1;
     int i, n;
 
     if (!list)
         return;
-    n = kxctrl_domain_getinfolist(d0->hv, 1, max, list);
-    for (i = 0; i < n; i++)
-        orphan_clean(d0, &list[i]);
+    do {
+        n = kxctrl_domain_getinfolist(d0->hv, next, max, list);
+        for (i = 0; i < n; i++)
+            orphan_clean(d0, &list[i]);
+        if (n > 0)
+            next = list[n - 1].domain + 1;
+    } while (n == (int)max);
     free(list);
 }
 

@@ -62,13 +62,13 @@ out:
 int config_resolve_paths(struct domain_config *cfg, const char *cwd,
                          const char *config_file)
 {
-    char dir[1024];
-    char *slash;
+    char *dir, *slash;
     size_t i;
     int rc;
 
-    snprintf(dir, sizeof(dir), "%s%s%s", *config_file == '/' ? "" : cwd,
-             *config_file == '/' ? "" : "/", config_file);
+    if (asprintf(&dir, "%s%s%s", *config_file == '/' ? "" : cwd,
+                 *config_file == '/' ? "" : "/", config_file) < 0)
+        return -ENOMEM;
     slash = strrchr(dir, '/');
     if (slash)
         *slash = 0;
@@ -79,6 +79,7 @@ int config_resolve_paths(struct domain_config *cfg, const char *cwd,
         rc = resolve(&cfg->disks[i].target, cwd, dir);
     for (i = 0; i < cfg->nr_trapped && !rc; i++)
         rc = resolve(&cfg->trapped[i].target, cwd, dir);
+    free(dir);
     return rc;
 }
 
@@ -89,7 +90,7 @@ static int make_domain(struct dom *dom, struct why *why)
         .max_evtchn_port = EVTCHN_LIMIT,
         .max_grant_frames = -1,
         .max_maptrack_frames = -1,
-        .grant_opts = XEN_DOMCTL_GRANT_version(2),
+        .grant_opts = XEN_DOMCTL_GRANT_version(1),
     };
     int rc;
 
