@@ -7,5 +7,5 @@ set -u
 sed 's/@NAME@/fresh/g' "$KXEN_TOP/tools/templates/test.sh" \
     >"$KXEN_TEST_TMP/fresh.sh" || broken "no template"
 mkdir "$KXEN_TEST_TMP/fresh" || broken "no room"
-KXEN_TEST_TMP=$KXEN_TEST_TMP/fresh bash "$KXEN_TEST_TMP/fresh.sh" ||
+env KXEN_TEST_TMP="$KXEN_TEST_TMP/fresh" bash "$KXEN_TEST_TMP/fresh.sh" ||
     fail "the template does not pass"

@@ -35,7 +35,7 @@
 
 #define FX_DOMAINS   8
 #define FX_PORTS     131072 /* all that FIFO can number */
-#define FX_FRAMES    64 /* 0..31 the guest's, then hv's */
+#define FX_FRAMES    64     /* 0..31 the guest's, then hv's */
 #define FX_OWN       32
 #define FX_SHARED    32
 #define FX_GNTTAB    33 /* .. 36 */
