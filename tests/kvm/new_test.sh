@@ -6,6 +6,7 @@ set -u
 
 sed 's/@NAME@/fresh/g' "$KXEN_TOP/tools/templates/test.sh" \
     >"$KXEN_TEST_TMP/fresh.sh" || broken "no template"
+script=$KXEN_TEST_TMP/fresh.sh
 mkdir "$KXEN_TEST_TMP/fresh" || broken "no room"
-env KXEN_TEST_TMP="$KXEN_TEST_TMP/fresh" bash "$KXEN_TEST_TMP/fresh.sh" ||
-    fail "the template does not pass"
+export KXEN_TEST_TMP=$KXEN_TEST_TMP/fresh
+bash "$script" || fail "the template does not pass"
