@@ -235,6 +235,7 @@ _Static_assert(sizeof(struct kxen_trapped) <= 7 * 8, "fits the arguments");
 static const struct {
     void (*plain)(struct request *);
     void (*on_domain)(struct request *, struct domain *);
+    bool toolstack; /* making and watching domains: not when restricted */
 } ops[] = {
     [PRIVCMD_HELLO] = {.plain = op_hello},
     [PRIVCMD_ARENA] = {.plain = op_arena},
@@ -243,13 +244,13 @@ static const struct {
     [PRIVCMD_DOMAIN_MEM] = {.on_domain = op_domain_mem},
     [PRIVCMD_INFLIGHT_GET] = {.on_domain = op_inflight_get},
     [PRIVCMD_INFLIGHT_DROP] = {.on_domain = op_inflight_drop},
-    [PRIVCMD_TRAPPED_ADD] = {.on_domain = op_trapped_add},
-    [PRIVCMD_CRASH_REASON] = {.on_domain = op_crash_reason},
-    [PRIVCMD_GNTTAB_SEED] = {.on_domain = op_gnttab_seed},
+    [PRIVCMD_TRAPPED_ADD] = {.on_domain = op_trapped_add, .toolstack = true},
+    [PRIVCMD_CRASH_REASON] = {.on_domain = op_crash_reason, .toolstack = true},
+    [PRIVCMD_GNTTAB_SEED] = {.on_domain = op_gnttab_seed, .toolstack = true},
     [PRIVCMD_RESTRICT] = {.plain = op_restrict},
-    [PRIVCMD_STATS] = {.on_domain = op_stats},
+    [PRIVCMD_STATS] = {.on_domain = op_stats, .toolstack = true},
     [PRIVCMD_NOTIFY_FD] = {.on_domain = op_notify_fd},
-    [PRIVCMD_TRACE] = {.on_domain = op_trace},
+    [PRIVCMD_TRACE] = {.on_domain = op_trace, .toolstack = true},
 };
 
 static void run_request(struct request *rq)
@@ -266,7 +267,8 @@ static void run_request(struct request *rq)
         ops[op].plain(rq);
         return;
     }
-    if (rq->conn->only_domid >= 0 && rq->conn->only_domid != (int)rq->q.domid) {
+    if (rq->conn->only_domid >= 0 &&
+        (ops[op].toolstack || rq->conn->only_domid != (int)rq->q.domid)) {
         rq->r.rc = -EPERM;
         return;
     }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "hv/domain.h"
 #include "hv/vcpu.h"
@@ -31,6 +32,14 @@ void trace_stop(struct domain *d)
     pthread_mutex_unlock(&d->trace_lock);
 }
 
+/* Lines go into a pipe whole or not at all; into other things they may not. */
+static bool is_pipe(int fd)
+{
+    struct stat st;
+
+    return !fstat(fd, &st) && S_ISFIFO(st.st_mode);
+}
+
 static bool reader_gone(int fd)
 {
     struct pollfd p = {.fd = fd};
@@ -40,8 +49,11 @@ static bool reader_gone(int fd)
 
 int trace_start(struct domain *d, int fd)
 {
-    int rc = 0, copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int rc = 0, copy;
 
+    if (!is_pipe(fd))
+        return -EINVAL;
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return -errno;
     pthread_mutex_lock(&d->trace_lock);
@@ -65,21 +77,22 @@ int trace_start(struct domain *d, int fd)
 /* A reader that is too slow loses lines, and is told how many. */
 static void put_line(struct domain *d, const char *line, int n)
 {
+    ssize_t k;
+
     if (!atomic_load(&d->trace_on))
         return;
     if (d->trace_lost) {
         char lost[64];
-        int k =
+        int len =
             snprintf(lost, sizeof(lost), "# %lu lines lost\n", d->trace_lost);
 
-        if (write(d->trace_fd, lost, k) == k)
+        if (write(d->trace_fd, lost, len) == len)
             d->trace_lost = 0;
     }
-    if (write(d->trace_fd, line, n) == n)
-        return;
-    if (errno == EPIPE || errno == ECONNRESET)
+    k = write(d->trace_fd, line, n);
+    if (k < 0 && errno != EAGAIN && errno != EINTR)
         stop_locked(d);
-    else
+    else if (k != n)
         d->trace_lost++;
 }
 

@@ -14,9 +14,10 @@
 struct domain;
 
 /*
- * From now on d's hypercalls are written to fd, a pipe or socket whose other
- * end a reader holds; fd is duplicated and made non-blocking.  -EBUSY while
- * another reader has it, -errno.  Ends by itself when the reader goes.
+ * From now on d's hypercalls are written to fd, a pipe whose other end a
+ * reader holds; fd is duplicated and made non-blocking.  -EBUSY while another
+ * reader has it, -EINVAL: no pipe, -errno.  Ends by itself when the reader
+ * goes.
  */
 int trace_start(struct domain *d, int fd);
 

@@ -172,8 +172,8 @@ struct kxen_exit_stats {
 int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s);
 
 /*
- * From now on the domain's hypercalls are written to fd (a pipe's or socket's
- * end), a line each: "TIME dNvM NAME(ARGS) = RESULT <NS ns>".  Ends when the
+ * From now on the domain's hypercalls are written to fd (the write end of
+ * a pipe), a line each: "TIME dNvM NAME(ARGS) = RESULT <NS ns>".  Ends when the
  * reader closes its end.  -EBUSY: it has a reader already.
  */
 int kxctrl_trace(kxctrl *k, uint32_t domid, int fd);
