@@ -233,3 +233,14 @@ store_read() {
 }
 
 . "$KXEN_TOP/tests/guests.sh"
+
+# with_lib FOLDER COMMAND...: on that folder's libxenstore.  A sanitizer's
+# wants its runtime loaded first, into programs that were built without one.
+with_lib() {
+    local dir=$1 preload=
+    shift
+    if [ -n "$SAN_FLAGS" ] && [ "$dir" = "$KXEN_BUILD/lib" ]; then
+        preload=$(gcc -print-file-name=libasan.so)
+    fi
+    LD_LIBRARY_PATH=$dir LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 "$@"
+}

@@ -29,21 +29,19 @@ debian=$(dirname "$(ldconfig -p | sed -n 's/.*libxenstore.so.4.* => //p' |
     head -n 1)")
 xenstore-write /kept yes || fail "xenstore-write"
 for lib in "$debian" "$KXEN_BUILD/lib"; do
-    export LD_LIBRARY_PATH=$lib
-    expect 0 'OK' "$control" check
-    expect 0 'quota' "$control" help
-    expect 0 'nodes' "$control" quota
-    expect 0 'OK' "$control" quota set nodes 1234
-    expect 0 '1234' "$control" quota
-    expect 0 '' "$control" log on
-    expect 0 '' "$control" log off
-    expect 0 '.' "$control" memreport
-    expect 0 'OK|^$' "$control" print "said by the test"
+    expect 0 'OK' with_lib "$lib" "$control" check
+    expect 0 'quota' with_lib "$lib" "$control" help
+    expect 0 'nodes' with_lib "$lib" "$control" quota
+    expect 0 'OK' with_lib "$lib" "$control" quota set nodes 1234
+    expect 0 '1234' with_lib "$lib" "$control" quota
+    expect 0 '' with_lib "$lib" "$control" log on
+    expect 0 '' with_lib "$lib" "$control" log off
+    expect 0 '.' with_lib "$lib" "$control" memreport
+    expect 0 'OK|^$' with_lib "$lib" "$control" print "said by the test"
     grep -q "said by the test" "$KXEN_RUN_DIR/kxenstored.log" ||
         fail "print left nothing in the log"
-    expect 0 "OK|^$" "$control" live-update "$BIN/kxenstored"
+    expect 0 "OK|^$" with_lib "$lib" "$control" live-update "$BIN/kxenstored"
     expect 0 'yes' xenstore-read /kept
-    expect 0 '1234' "$control" quota
+    expect 0 '1234' with_lib "$lib" "$control" quota
 done
-unset LD_LIBRARY_PATH
 host_alive

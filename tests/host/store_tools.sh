@@ -19,9 +19,9 @@ tool() {
     local command=$1
     shift
     if [ "$CLIENT" = kxenstore ]; then
-        LD_LIBRARY_PATH=$LIB timeout 20 "$BIN/kxenstore" "$command" "$@"
+        with_lib "$LIB" timeout 20 "$BIN/kxenstore" "$command" "$@"
     else
-        LD_LIBRARY_PATH=$LIB timeout 20 "xenstore-$command" "$@"
+        with_lib "$LIB" timeout 20 "xenstore-$command" "$@"
     fi
 }
 
