@@ -194,6 +194,12 @@ static int serve(struct hv *hv, const char *path, const sigset_t *ends)
     hv_log("ending on signal %d", sig);
     destroy_all(hv);
     privcmd_stop(s);
+    /*
+     * Domains are freed by call_rcu: wait for that, so that no VM is being
+     * closed while the process ends (LeakSanitizer stops the very KVM thread
+     * that such a close waits for).
+     */
+    rcu_barrier();
     return 0;
 }
 
