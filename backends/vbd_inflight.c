@@ -53,7 +53,7 @@ void vbd_inflight_done(struct vbd_inflight *inf, unsigned int slot,
 
     e->rsp_idx = rsp_idx;
     e->status = status;
-    e->op = e->req.operation;
+    e->op = vbd_rsp_operation(&e->req);
     VBD_CRASH_POINT("answered, not marked");
     set_state(e, VBD_LOG_DONE);
     VBD_CRASH_POINT("answered");

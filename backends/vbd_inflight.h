@@ -73,6 +73,17 @@ struct vbd_recovery {
     uint16_t owed[VBD_LOG_SLOTS]; /* entries, oldest request first */
 };
 
+/*
+ * The operation that a request's response names: of an indirect one, what it
+ * does.  Linux kills the device over another.
+ */
+static inline uint8_t vbd_rsp_operation(const struct blkif_request *req)
+{
+    return req->operation == BLKIF_OP_INDIRECT
+               ? ((const struct blkif_request_indirect *)req)->indirect_op
+               : req->operation;
+}
+
 /* Forgets everything: for a fresh ring. */
 void vbd_inflight_reset(struct vbd_inflight *inf, struct vbd_log *log);
 

@@ -63,7 +63,7 @@ static void answer(struct vbd_ring *r, unsigned int slot, uint8_t op,
 
 void vbd_ring_answer(struct vbd_ring *r, unsigned int slot, int16_t status)
 {
-    answer(r, slot, vbd_ring_req(r, slot)->operation, status);
+    answer(r, slot, vbd_rsp_operation(vbd_ring_req(r, slot)), status);
 }
 
 bool vbd_ring_reanswer(struct vbd_ring *r, unsigned int slot)

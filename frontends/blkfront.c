@@ -180,8 +180,7 @@ static int build_indirect(struct blkfront *f, struct blkfront_slot *s,
     r->sector_number = req->sector;
     r->handle = f->handle;
     r->indirect_grefs[0] = s->indirect_ref;
-    s->op = BLKIF_OP_INDIRECT;
-    return rc;
+    return rc; /* it is s->op that will be answered */
 }
 
 static int build_discard(struct blkfront *f, struct blkfront_slot *s,

@@ -271,7 +271,7 @@ static void indirect(void **state)
     seg = (void *)(memory + grants[ir->indirect_grefs[0]].frame * PAGE_SIZE);
     assert_int_equal(grants[seg[39].gref].frame, virt_to_pfn(buf) + 39);
     assert_int_equal(seg[39].last_sect, 7);
-    answer(ir->id, BLKIF_OP_INDIRECT, 0);
+    answer(ir->id, BLKIF_OP_WRITE, 0);
     blkdev_poll(&f->disk);
     assert_int_equal(req.status, 0);
     assert_false(f->dead);

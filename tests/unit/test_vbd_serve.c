@@ -219,6 +219,11 @@ static void serve(unsigned int responses)
             vbd_server_wait(fx.s);
 }
 
+static uint8_t answered_op(void)
+{
+    return RING_GET_RESPONSE(&fx.front, fx.front.rsp_cons - 1)->operation;
+}
+
 static int16_t collect(uint64_t *id)
 {
     blkif_response_t *rsp = RING_GET_RESPONSE(&fx.front, fx.front.rsp_cons++);
@@ -321,6 +326,7 @@ static void test_indirect(void **state)
         fill(16, 256, 9);
         ask_indirect(BLKIF_OP_WRITE, 1024, 256, 16, 0);
         assert_int_equal(one(), BLKIF_RSP_OKAY);
+        assert_int_equal(answered_op(), BLKIF_OP_WRITE);
         check_image(1024, 16, 256);
         memset(fx.g->page[16], 0, 64 * 4096);
         ask_indirect(BLKIF_OP_WRITE, 1024, 256, 500, 0); /* beyond NR_PAGES */
