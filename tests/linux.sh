@@ -5,9 +5,11 @@
 #
 #   debian_file PACKAGE PATH   prints the unpacked file's path, or skips
 #   linux_kernel FLAVOUR       amd64 or cloud-amd64: prints its vmlinuz
-#   make_initramfs SCRIPT [PROGRAM...]
-#                              busybox, programs in /bin and an /init that runs
-#                              the script: prints the archive's path
+#   make_initramfs SCRIPT [FILE...]
+#                              busybox, programs in /bin, modules (.ko) that are
+#                              loaded and an /init that runs the script: prints
+#                              the archive's path
+#   linux_disk_modules VMLINUZ prints the .ko files for ext4 on xen-blkfront
 
 DEBIAN=$KXEN_BUILD/debian
 
@@ -42,38 +44,27 @@ linux_kernel() {
     debian_file "$package" 'boot/vmlinuz-*'
 }
 
-# A newc archive, written here: cpio may not be installed.
 make_initramfs() {
     local out=$KXEN_TEST_TMP/initramfs busybox
     busybox=$(debian_file busybox-static bin/busybox) ||
         { rc=$?; echo "$busybox"; exit $rc; }
-    python3 - "$busybox" "$out" "$@" <<'END' || broken "no initramfs"
-import os, sys
-busybox, out, script, *programs = sys.argv[1:]
-def entry(f, ino, name, mode, data=b"", rdev=(0, 0)):
-    n = name.encode() + b"\0"
-    f.write(b"070701" + b"".join(b"%08x" % x for x in (
-        ino, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(n), 0)))
-    f.write(n + b"\0" * (-(110 + len(n)) % 4) + data + b"\0" * (-len(data) % 4))
-init = f"""#!/bin/busybox sh
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sys /sys
-/bin/busybox --install -s /bin
-export PATH=/bin
-{script}
-poweroff -f
-"""
-with open(out, "wb") as f:
-    for i, d in enumerate(("dev", "proc", "sys", "bin", "tmp")):
-        entry(f, 10 + i, d, 0o40755)
-    entry(f, 20, "dev/console", 0o20600, rdev=(5, 1))
-    entry(f, 21, "dev/null", 0o20666, rdev=(1, 3))
-    entry(f, 22, "bin/busybox", 0o100755, open(busybox, "rb").read())
-    entry(f, 23, "init", 0o100755, init.encode())
-    for i, p in enumerate(programs):
-        entry(f, 30 + i, "bin/" + os.path.basename(p), 0o100755,
-              open(p, "rb").read())
-    entry(f, 0, "TRAILER!!!", 0)
-END
+    python3 "$KXEN_TOP/tests/linux/initramfs.py" "$out" "$busybox" "$@" ||
+        broken "no initramfs"
     echo "$out"
+}
+
+# In the order in which they are loaded; the cloud kernel has some built in.
+linux_disk_modules() {
+    local dir module path
+    dir=$(dirname "$(dirname "$1")")/lib/modules
+    for module in crc16 mbcache jbd2 crc32c_generic ext4 xen-blkfront; do
+        path=$(find "$dir" -name "$module.ko")
+        [ -z "$path" ] || echo "$path"
+    done
+}
+
+# The guest's own words: no carriage returns, none of its kernel's lines.
+linux_check_log() {
+    ! grep -nE 'BUG:|WARNING:|Oops|Call Trace|soft lockup|rcu.*stall|general protection|hung_task|blocked for more' "$1" ||
+        fail "the kernel complained"
 }

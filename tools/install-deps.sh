@@ -9,7 +9,7 @@ set -u
 build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
        liburcu-dev zlib1g-dev liblzma-dev libzstd-dev liblz4-dev
        libjansson-dev"
-test="$build libcmocka-dev python3 python3-pyxs xenstore-utils"
+test="$build libcmocka-dev python3 python3-pyxs xenstore-utils e2fsprogs"
 check="$test clang-format cppcheck"
 soak="$test clang"
 
