@@ -313,7 +313,9 @@ static long op_unmask(struct caller *c, void *arg)
 
     if (rc)
         return rc;
-    evtchn_ops_of(c->d)->unmask(c->d, chn);
+    /* A port that is closed goes on no queue: EVTCHNOP_reset relies on it. */
+    if (chn->state > ECS_RESERVED)
+        evtchn_ops_of(c->d)->unmask(c->d, chn);
     pthread_mutex_unlock(&chn->lock);
     return 0;
 }

@@ -395,9 +395,10 @@ void evtchn_fifo_reset(struct domain *d)
     atomic_store(&t->abi, &evtchn_2l_ops);
     t->free_hint = 1;
     f->nr_pages = 0;
+    /* Together: a queue's tail has a page (queue_append). */
+    pthread_mutex_lock(&f->lock);
     for (unsigned int i = 0; i < MAX_PAGES; i++)
         atomic_store(&f->page[i], NULL);
-    pthread_mutex_lock(&f->lock);
     memset(f->vcpu, 0, sizeof(f->vcpu));
     pthread_mutex_unlock(&f->lock);
 }

@@ -126,6 +126,23 @@ static void test_priorities(void **state)
     assert_int_equal(seen[0], p[0]);
 }
 
+/* Whatever its word says: nobody may find it on a queue after a reset. */
+static void test_closed_port_is_not_linked(void **state)
+{
+    struct evtchn_fifo_control_block *cb = fg_control(fx.doms[1]->vcpu[0]);
+    evtchn_port_t p;
+
+    (void)state;
+    fg_start(1, 1);
+    p = ipi(0);
+    assert_int_equal(fx_close(fx_guest(1), p), 0);
+    __atomic_store_n(fg_word(1, p), FG_PENDING, __ATOMIC_SEQ_CST);
+    assert_int_equal(fx_unmask(fx_guest(1), p), 0);
+    assert_int_equal(fg_load(1, p), FG_PENDING);
+    assert_int_equal(cb->ready, 0);
+    assert_int_equal(cb->head[EVTCHN_FIFO_PRIORITY_DEFAULT], 0);
+}
+
 static void test_masked_then_unmasked(void **state)
 {
     evtchn_port_t p;
@@ -540,6 +557,7 @@ int main(void)
         T(test_one_event),
         T(test_in_order),
         T(test_priorities),
+        T(test_closed_port_is_not_linked),
         T(test_masked_then_unmasked),
         T(test_move),
         T(test_tail_left_behind),

@@ -20,6 +20,7 @@
 #define ROUNDS     1500
 #define GIVE_UP_S  10
 #define HOSTILE_MS 400
+#define RESETS     3000
 
 struct line {
     evtchn_port_t to;   /* domain 1's end */
@@ -324,6 +325,46 @@ static void xsa344_reset_races_everything(void **state)
     assert_int_equal(fx_reset(fx_guest(1), DOMID_SELF), 0);
 }
 
+/* A kernel that is mistaken about a port, over and over. */
+static void *unmasker_thread(void *arg)
+{
+    uint32_t seed = (uintptr_t)arg;
+
+    while (!atomic_load(&stop)) {
+        evtchn_port_t p = 1 + rnd(&seed) % PORTS;
+
+        __atomic_store_n(fg_word(1, p), FG_PENDING, __ATOMIC_SEQ_CST);
+        fx_unmask(fx_guest(1), p);
+    }
+    return NULL;
+}
+
+/*
+ * Another vCPU unmasks ports that are closed while one takes the ABI back: hv
+ * puts nothing of theirs on a queue whose pages go away.
+ */
+static void test_reset_races_unmask_of_closed_ports(void **state)
+{
+    pthread_t t[2];
+
+    (void)state;
+    atomic_store(&stop, false);
+    for (uintptr_t i = 0; i < 2; i++)
+        t[i] = start(unmasker_thread, i + 1);
+    for (int i = 0; i < RESETS; i++) {
+        fg_init_control(1, 0);
+        fg_expand(1, FG_ARRAY);
+        /* Opens and closes all, so that each has a channel. */
+        for (int k = 0; k < PORTS; k++)
+            fx_bind_ipi(fx_guest(1), 0);
+        sched_yield();
+        assert_int_equal(fx_reset(fx_guest(1), DOMID_SELF), 0);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+}
+
 /* Uses ports that may be made at this very moment. */
 static void *prober_thread(void *arg)
 {
@@ -407,9 +448,13 @@ static void test_hostile_words_hold_nobody_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(xsa358_nothing_is_lost),        T(test_nothing_is_lost_by_moving),
-        T(xsa359_switch_races_senders),   T(xsa340_new_ports_are_whole),
-        T(xsa344_reset_races_everything), T(test_hostile_words_hold_nobody_up),
+        T(xsa358_nothing_is_lost),
+        T(test_nothing_is_lost_by_moving),
+        T(xsa359_switch_races_senders),
+        T(xsa340_new_ports_are_whole),
+        T(xsa344_reset_races_everything),
+        T(test_hostile_words_hold_nobody_up),
+        T(test_reset_races_unmask_of_closed_ports),
     };
 
     return cmocka_run_group_tests_name("evtchn_fifo_race", tests, NULL, NULL);
