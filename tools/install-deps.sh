@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Installs what a target needs and the machine lacks (Debian packages), as
 # root or through sudo; otherwise says exactly what to install and fails.
-# usage: tools/install-deps.sh build|test|check|soak
+# usage: tools/install-deps.sh build|test|check|soak|oracle
 # shellcheck disable=SC2034  # the lists are read by name
 set -u
 
@@ -12,10 +12,11 @@ build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
 test="$build libcmocka-dev python3 python3-pyxs xenstore-utils e2fsprogs"
 check="$test clang-format cppcheck"
 soak="$test clang"
+oracle="qemu-system-x86 cpio python3"
 
 case "${1:-}" in
-build|test|check|soak) want=${!1} ;;
-*) echo "usage: $0 build|test|check|soak" >&2; exit 1 ;;
+build|test|check|soak|oracle) want=${!1} ;;
+*) echo "usage: $0 build|test|check|soak|oracle" >&2; exit 1 ;;
 esac
 
 missing=""
