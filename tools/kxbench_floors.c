@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/wait.h>
 
 #define SUITE         "floors"
@@ -142,14 +143,18 @@ static int bare_rows(struct kxb *b, json_t *all)
 /* hv measures the bare exits itself: only it opens /dev/kvm. */
 static int bare_run(struct kxb *b)
 {
-    char command[5000];
+    char command[9000], hv[4200];
     json_error_t err;
     json_t *all;
     FILE *f;
     int rc = -EPROTO;
 
-    snprintf(command, sizeof(command), "'%s/hv' --bench-floors --json%s",
-             b->bin_dir, b->quick ? " --quick" : "");
+    /* Where make install puts it, else beside us. */
+    snprintf(hv, sizeof(hv), "%s/../libexec/kxen/hv", b->bin_dir);
+    if (access(hv, X_OK))
+        snprintf(hv, sizeof(hv), "%s/hv", b->bin_dir);
+    snprintf(command, sizeof(command), "'%s' --bench-floors --json%s", hv,
+             b->quick ? " --quick" : "");
     f = popen(command, "re");
     if (!f)
         return -errno;

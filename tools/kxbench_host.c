@@ -110,7 +110,7 @@ int kxb_host_start(struct kxb *b)
     unsetenv("XENSTORED_RUNDIR");
     rc = kxen_set_run_dir(dir);
     if (!rc)
-        rc = kxb_kxl(b, NULL, "host-start", NULL);
+        rc = kxb_kxl(b, NULL, "host-start", "-q", NULL);
     b->host_runs = !rc;
     return rc;
 }

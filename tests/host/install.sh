@@ -11,11 +11,24 @@ dest=$KXEN_TEST_TMP/root
 make -C "$KXEN_TOP" --no-print-directory B="$KXEN_BUILD" DESTDIR="$dest" \
     PREFIX=/opt/kxen install || fail "make install ended with status $?"
 
-for program in hv dom0 kxenstored kxl kxbench; do
-    "$dest/opt/kxen/bin/$program" --help >"$KXEN_TEST_TMP/help" 2>&1 ||
+for program in libexec/kxen/hv libexec/kxen/dom0 bin/kxenstored bin/kxl \
+    bin/kxbench; do
+    "$dest/opt/kxen/$program" --help >"$KXEN_TEST_TMP/help" 2>&1 ||
         fail "$program --help ended with status $?"
     grep -qi usage "$KXEN_TEST_TMP/help" || fail "$program --help has no usage"
 done
+for name in "$dest"/opt/kxen/bin/*; do
+    case ${name##*/} in
+    kx*) ;;
+    *) fail "${name##*/} is no name of ours to be in everybody's bin" ;;
+    esac
+done
+# kxl finds hv from where it stands (and hv says what it finds of KVM).
+"$dest/opt/kxen/bin/kxl" check >"$KXEN_TEST_TMP/check" 2>&1
+grep -q 'kvm' "$KXEN_TEST_TMP/check" || {
+    cat "$KXEN_TEST_TMP/check"
+    fail "the installed kxl does not find hv"
+}
 for file in lib/kxen/guests/hello.elf lib/kxen/guests/bench.elf \
     lib/libkxen.a lib/kxen/libxenstore.so.4 include/kxen.h \
     share/doc/kxen/README.md share/doc/kxen/LICENSE; do

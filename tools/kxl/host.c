@@ -26,7 +26,7 @@
 
 #include "hv/client/kxen.h"
 
-#define NR_DAEMONS   3
+#define NR_DAEMONS   HOST_DAEMONS
 #define START_MS     15000 /* for a daemon's socket to answer */
 #define STOP_MS      5000  /* between SIGTERM and SIGKILL */
 #define STEP_MS      5
@@ -47,6 +47,15 @@ struct daemon {
     uint64_t started_ms;
     uint64_t restart_ms; /* when to start it again */
     unsigned delay_ms;
+    char error[512]; /* why its program could not be run */
+};
+
+static const struct {
+    const char *name, *socket;
+} daemon_names[NR_DAEMONS] = {
+    [HV] = {"hv", "hv.sock"},
+    [STORED] = {"kxenstored", "xenstored/socket"},
+    [DOM0] = {"dom0", "dom0.sock"},
 };
 
 struct host {
@@ -76,15 +85,17 @@ static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static void note(const char *fmt, ...)
 {
     time_t t = time(NULL);
-    char stamp[16], line[512];
+    char stamp[16], *line;
     struct tm tm;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
+    if (vasprintf(&line, fmt, ap) < 0)
+        line = NULL;
     va_end(ap);
     strftime(stamp, sizeof(stamp), "%H:%M:%S", localtime_r(&t, &tm));
-    dprintf(STDERR_FILENO, "%s host: %s\n", stamp, line);
+    dprintf(STDERR_FILENO, "%s host: %s\n", stamp, line ? line : fmt);
+    free(line);
 }
 
 /* Tells who waits for us, once: "ok" or what is wrong. */
@@ -129,26 +140,62 @@ static int daemon_watch(struct daemon *d, pid_t pid)
     return 0;
 }
 
-static void pid_file(const struct host *host, const struct daemon *d)
+static void pid_path(const struct host *host, const struct daemon *d, char *buf,
+                     size_t size)
 {
-    char path[512], leaf[64];
-    int fd;
+    char leaf[64];
 
     snprintf(leaf, sizeof(leaf), "%s.pid", d->name);
-    path_of(host, path, sizeof(path), leaf);
+    path_of(host, buf, size, leaf);
+}
+
+static void pid_file(const struct host *host, const struct daemon *d)
+{
+    char path[512];
+    int fd;
+
+    pid_path(host, d, path, sizeof(path));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
+    if (fd >= 0 && dprintf(fd, "%d\n", (int)d->pid) > 0) {
+        close(fd);
         return;
-    dprintf(fd, "%d\n", (int)d->pid);
-    close(fd);
+    }
+    note("%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    unlink(path);
+}
+
+/* What one that was killed could not take away itself. */
+static void remains_remove(const struct host *host, const struct daemon *d)
+{
+    char path[512];
+    int fd;
+
+    pid_path(host, d, path, sizeof(path));
+    if (!unlink(path) && d->pid == 0)
+        note("%s: removed; no %s runs", path, d->name);
+    path_of(host, path, sizeof(path), d->socket);
+    fd = kxl_connect_unix(path);
+    if (fd >= 0)
+        close(fd);
+    else if (fd == -ECONNREFUSED && !unlink(path))
+        note("%s: removed; nobody answers there", path);
+}
+
+/* In the child of daemon_start(), for its parent. */
+static void exec_failed(int err, const char *what, const char *path)
+{
+    dprintf(err, "cannot %s %s: %s", what, path, strerror(errno));
+    _exit(127);
 }
 
 /* In the child: never returns. */
 static void daemon_exec(const struct host *host, const struct daemon *d,
-                        pid_t parent, const char *program, const char *log)
+                        pid_t parent, const char *program, int err)
 {
-    int null = open("/dev/null", O_RDONLY);
-    int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int null = open("/dev/null", O_RDONLY), out;
+    char log[512], leaf[64];
     sigset_t none;
 
     if (host->private) {
@@ -159,36 +206,61 @@ static void daemon_exec(const struct host *host, const struct daemon *d,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (null < 0 || out < 0)
-        _exit(127);
+    snprintf(leaf, sizeof(leaf), "%s.log", d->name);
+    path_of(host, log, sizeof(log), leaf);
+    if (null < 0)
+        exec_failed(err, "open", "/dev/null");
+    out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (out < 0)
+        exec_failed(err, "open its log,", log);
     dup2(null, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(out, STDERR_FILENO);
     execl(program, d->name, "--run-dir", host->run_dir, (char *)NULL);
-    dprintf(STDERR_FILENO, "cannot run %s: %s\n", program, strerror(errno));
-    _exit(127);
+    exec_failed(err, "run", program);
+}
+
+/* What exec_failed() says, until the program runs or is given up. */
+static void exec_await(struct daemon *d, int fd)
+{
+    size_t len = 0;
+    ssize_t n;
+
+    while (len < sizeof(d->error) - 1 &&
+           (n = read(fd, d->error + len, sizeof(d->error) - 1 - len)) > 0)
+        len += n;
+    d->error[len] = 0;
+    if (len)
+        note("%s: %s", d->name, d->error);
 }
 
 static int daemon_start(struct host *host, struct daemon *d)
 {
-    char program[4096], log[512], leaf[64];
     pid_t parent = getpid(), pid;
+    char program[4096];
+    int err[2];
     int rc = kxl_program_path(program, sizeof(program), d->name);
 
     if (rc) {
-        note("%s: %s; build or install all of Kxen", program, strerror(-rc));
+        snprintf(d->error, sizeof(d->error),
+                 "%.300s: %s; build or install all of Kxen", program,
+                 strerror(-rc));
+        note("%s", d->error);
         return rc;
     }
-    snprintf(leaf, sizeof(leaf), "%s.log", d->name);
-    path_of(host, log, sizeof(log), leaf);
-    pid = fork();
-    if (pid < 0)
+    if (pipe2(err, O_CLOEXEC))
         return -errno;
+    pid = fork();
     if (!pid)
-        daemon_exec(host, d, parent, program, log);
-    rc = daemon_watch(d, pid);
+        daemon_exec(host, d, parent, program, err[1]);
+    rc = pid < 0 ? -errno : daemon_watch(d, pid);
+    close(err[1]);
+    if (pid > 0)
+        exec_await(d, err[0]);
+    close(err[0]);
     if (rc) {
-        kill(pid, SIGKILL);
+        if (pid > 0)
+            kill(pid, SIGKILL);
         return rc;
     }
     pid_file(host, d);
@@ -268,12 +340,16 @@ static void start_failed(struct host *host, const struct daemon *d, int rc)
     char tail[1024], text[2048];
 
     log_tail(host, d, tail, sizeof(tail));
-    snprintf(text, sizeof(text), "%s does not start: %s. Its log ends:\n%s",
-             d->name,
-             rc == -ECHILD      ? "it ended at once"
-             : rc == -ETIMEDOUT ? "its socket does not answer"
-                                : strerror(-rc),
-             *tail ? tail : "(empty; is its disk full?)");
+    if (*d->error)
+        snprintf(text, sizeof(text), "%s does not start: %s", d->name,
+                 d->error);
+    else
+        snprintf(text, sizeof(text), "%s does not start: %s. Its log ends:\n%s",
+                 d->name,
+                 rc == -ECHILD      ? "it ended at once"
+                 : rc == -ETIMEDOUT ? "its socket does not answer"
+                                    : strerror(-rc),
+                 *tail ? tail : "(empty; is its disk full?)");
     note("%s", text);
     ready(host, text);
 }
@@ -289,6 +365,7 @@ static int daemon_ensure(struct host *host, struct daemon *d)
         pid_file(host, d);
         return 0;
     }
+    remains_remove(host, d);
     rc = daemon_start(host, d);
     if (!rc)
         rc = daemon_await(host, d);
@@ -297,16 +374,19 @@ static int daemon_ensure(struct host *host, struct daemon *d)
     return rc;
 }
 
-static void daemon_stop(struct daemon *d)
+static void daemon_stop(struct host *host, struct daemon *d)
 {
-    if (!d->pid)
+    if (!d->pid) {
+        remains_remove(host, d);
         return;
+    }
     syscall(SYS_pidfd_send_signal, d->pidfd, SIGTERM, NULL, 0);
     if (!pidfd_dead(d, STOP_MS)) {
         note("%s (%d) does not stop: killed", d->name, (int)d->pid);
         syscall(SYS_pidfd_send_signal, d->pidfd, SIGKILL, NULL, 0);
         pidfd_dead(d, STOP_MS);
     }
+    remains_remove(host, d);
     daemon_reap(d);
 }
 
@@ -375,21 +455,22 @@ static int watch_over(struct host *host)
 static int supervisor_lock(const struct host *host)
 {
     char path[512];
-    int fd;
+    int fd, rc;
 
     path_of(host, path, sizeof(path), "host.lock");
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
     if (flock(fd, LOCK_EX | LOCK_NB)) {
-        int rc = -errno;
-
+        rc = -errno;
         close(fd);
         return rc;
     }
-    if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
-        note("%s: cannot write", path);
-    return fd;
+    if (!ftruncate(fd, 0) && dprintf(fd, "%d\n", (int)getpid()) > 0)
+        return fd;
+    rc = -errno; /* who we are is how others find us */
+    close(fd);
+    return rc;
 }
 
 int host_supervisor(void)
@@ -431,8 +512,34 @@ static int host_run(struct host *host)
     if (rc == -EPIPE)
         note("hv has died, and all domains with it: stopping");
     for (i = NR_DAEMONS - 1; i >= 0; i--)
-        daemon_stop(&host->daemons[i]);
+        daemon_stop(host, &host->daemons[i]);
     return rc == -EINTR ? 0 : rc;
+}
+
+static void daemons_name(struct host *host)
+{
+    for (int i = 0; i < NR_DAEMONS; i++) {
+        host->daemons[i].name = daemon_names[i].name;
+        host->daemons[i].socket = daemon_names[i].socket;
+    }
+}
+
+void host_look(struct host_daemon info[HOST_DAEMONS])
+{
+    struct host host = {.run_dir = kxen_run_dir()};
+    char path[512];
+
+    daemons_name(&host);
+    for (int i = 0; i < NR_DAEMONS; i++) {
+        const struct daemon *d = &host.daemons[i];
+
+        info[i].name = d->name;
+        info[i].pid = socket_owner(&host, d);
+        pid_path(&host, d, path, sizeof(path));
+        info[i].remains = !info[i].pid && !access(path, F_OK);
+        path_of(&host, path, sizeof(path), d->socket);
+        info[i].remains |= !info[i].pid && !access(path, F_OK);
+    }
 }
 
 int host_supervise(const char *run_dir, bool private, int ready_fd)
@@ -441,17 +548,17 @@ int host_supervise(const char *run_dir, bool private, int ready_fd)
         .run_dir = run_dir,
         .private = private,
         .ready_fd = ready_fd,
-        .daemons = {
-            [HV] = {.name = "hv", .socket = "hv.sock"},
-            [STORED] = {.name = "kxenstored", .socket = "xenstored/socket"},
-            [DOM0] = {.name = "dom0", .socket = "dom0.sock"}}};
+    };
     char text[1024];
     int rc, lock;
 
+    daemons_name(&host);
     rc = folders_make(&host);
     lock = rc ? rc : supervisor_lock(&host);
     if (lock < 0) {
-        snprintf(text, sizeof(text), "%s: %s", run_dir, strerror(-lock));
+        snprintf(text, sizeof(text),
+                 "cannot make what a host needs in its run directory %s: %s",
+                 run_dir, strerror(-lock));
         if (lock == -EWOULDBLOCK)
             strcpy(text, READY_BUSY);
         ready(&host, text);

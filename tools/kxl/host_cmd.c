@@ -18,38 +18,45 @@ static int start_run(const struct kxl_command *self, int argc, char **argv)
 {
     static const struct option longs[] = {
         {"foreground", no_argument, NULL, 'F'},
+        {"quiet", no_argument, NULL, 'q'},
         {NULL, 0, NULL, 0},
     };
-    bool foreground = false;
+    bool foreground = false, quiet = false;
     int c;
 
-    while ((c = getopt_long(argc, argv, "F", longs, NULL)) != -1) {
-        if (c != 'F')
+    while ((c = getopt_long(argc, argv, "Fq", longs, NULL)) != -1) {
+        if (c == 'F')
+            foreground = true;
+        else if (c == 'q')
+            quiet = true;
+        else
             return kxl_usage(self);
-        foreground = true;
     }
     if (optind < argc)
         return kxl_usage(self);
     if (host_supervisor()) {
-        kxl_say("a host runs in %s already", kxen_run_dir());
+        if (!quiet)
+            kxl_say("a host runs in %s already", kxen_run_dir());
         return KXL_OK;
     }
     if (foreground)
         return host_supervise(kxen_run_dir(), false, dup(STDERR_FILENO));
     if (host_start())
         return KXL_ERROR;
-    kxl_say("a host runs in %s", kxen_run_dir());
+    if (!quiet)
+        kxl_say("a host runs in %s", kxen_run_dir());
     return KXL_OK;
 }
 
 static const struct kxl_command start_command = {
     .name = "host-start",
-    .args = "[-F]",
+    .args = "[-F] [-q]",
     .brief = "start hv, kxenstored and dom0, and restart what dies of them",
     .help = "kxl create does so by itself when no host runs. Daemons that an\n"
             "earlier host left running are taken over, with their domains.\n"
             "\n"
             "  -F, --foreground  stay here, as a service manager wants it\n"
+            "  -q, --quiet       say nothing but errors\n"
             "\n"
             "example: kxl -R /run/kxen host-start\n",
     .run = start_run,

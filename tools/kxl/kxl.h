@@ -39,7 +39,10 @@ void kxl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int kxl_usage(const struct kxl_command *cmd);
 /* Its whole help, to stdout. */
 void kxl_help(const struct kxl_command *cmd);
-/* "<folder of this program>/<name>", where its fellows stand. */
+/*
+ * A program of Kxen's: after make install in ../libexec/kxen/, in the build
+ * tree beside this one.  0, or -errno with the place it was last looked for.
+ */
 int kxl_program_path(char *buf, size_t size, const char *name);
 /* The whole file as a string to free(), or NULL with errno. */
 char *kxl_read_file(const char *path, size_t *len);
@@ -113,6 +116,17 @@ int host_supervise(const char *run_dir, bool private, int ready_fd);
 int host_start(void);
 /* Is a supervisor there?  Its process id, or 0. */
 int host_supervisor(void);
+
+#define HOST_DAEMONS 3
+
+struct host_daemon {
+    const char *name;
+    int pid;      /* of who answers on its socket, or 0 */
+    bool remains; /* nobody does, but files of one that was killed are there */
+};
+
+/* What runs of the run directory's host, in the order of their start. */
+void host_look(struct host_daemon info[HOST_DAEMONS]);
 
 /* ---- console.c ---- */
 

@@ -55,9 +55,11 @@ void kxl_help(const struct kxl_command *cmd)
 
 int kxl_program_path(char *buf, size_t size, const char *name)
 {
+    static const char *const places[] = {"../libexec/kxen/", ""};
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     char *slash;
+    int rc = -ENOENT;
 
     if (n < 0)
         return -errno;
@@ -66,9 +68,12 @@ int kxl_program_path(char *buf, size_t size, const char *name)
     if (!slash)
         return -ENOENT;
     *slash = 0;
-    if (snprintf(buf, size, "%s/%s", self, name) >= (int)size)
-        return -ENAMETOOLONG;
-    return access(buf, X_OK) ? -errno : 0;
+    for (size_t i = 0; rc && i < sizeof(places) / sizeof(places[0]); i++) {
+        if (snprintf(buf, size, "%s/%s%s", self, places[i], name) >= (int)size)
+            return -ENAMETOOLONG;
+        rc = access(buf, X_OK) ? -errno : 0;
+    }
+    return rc;
 }
 
 char *kxl_read_file(const char *path, size_t *len)
