@@ -54,6 +54,17 @@ static int open_own(const struct caller *c, unsigned int vcpu,
     return rc ? rc : evtchn_open(c->d, *chn, owner_of(c), vcpu, how);
 }
 
+static bool is_restricted(const struct caller *c)
+{
+    return c->conn && privcmd_only_domid(c->conn) >= 0;
+}
+
+/* A connection that is restricted to a domain opens no door to another. */
+static bool may_meet(const struct caller *c, domid_t remote)
+{
+    return !is_restricted(c) || privcmd_only_domid(c->conn) == remote;
+}
+
 static long op_alloc_unbound(struct caller *c, void *arg)
 {
     struct evtchn_alloc_unbound *op = arg;
@@ -67,7 +78,7 @@ static long op_alloc_unbound(struct caller *c, void *arg)
     how.u.remote_domid =
         op->remote_dom == DOMID_SELF ? c->d->domid : op->remote_dom;
     evtchn_lock(d);
-    rc = evtchn_find_free(d, &chn);
+    rc = may_meet(c, how.u.remote_domid) ? evtchn_find_free(d, &chn) : -EPERM;
     if (!rc)
         rc = evtchn_open(d, chn, d == c->d ? owner_of(c) : NULL, 0, &how);
     if (!rc)
@@ -87,7 +98,7 @@ static long op_bind_interdomain(struct caller *c, void *arg)
     if (!rd)
         return -ESRCH;
     evtchn_lock_two(ld, rd);
-    rc = evtchn_find_free(ld, &lchn);
+    rc = may_meet(c, rd->domid) ? evtchn_find_free(ld, &lchn) : -EPERM;
     if (rc)
         goto out;
     rc = -EINVAL;
@@ -197,7 +208,7 @@ static int own_channel(const struct caller *c, evtchn_port_t port,
     if (!chn)
         return -EINVAL;
     pthread_mutex_lock(&chn->lock);
-    if (owner && chn->owner && chn->owner != owner) {
+    if (owner && chn->state > ECS_RESERVED && chn->owner != owner) {
         pthread_mutex_unlock(&chn->lock);
         return -ENOTCONN;
     }
@@ -259,13 +270,18 @@ static long op_status(struct caller *c, void *arg)
     if (rc)
         return rc;
     chn = evtchn_from_port(d, op->port);
+    rc = -EINVAL;
     if (chn) {
         pthread_mutex_lock(&chn->lock);
-        fill_status(op, chn);
+        /* What others of domain 0 talk to is not its business. */
+        rc = is_restricted(c) && d == c->d && chn->owner != owner_of(c) ? -EPERM
+                                                                        : 0;
+        if (!rc)
+            fill_status(op, chn);
         pthread_mutex_unlock(&chn->lock);
     }
     domain_put(d);
-    return chn ? 0 : -EINVAL;
+    return rc;
 }
 
 /* Only a channel that is not tied to one vCPU by its nature can be moved. */

@@ -108,7 +108,7 @@ static int make_dom0(struct hv *hv)
     struct domain_create_args a = {
         .privileged = true,
         .max_vcpus = 1,
-        .max_evtchn_port = 4095,
+        .max_evtchn_port = EVTCHN_FIFO_NR_CHANNELS - 1, /* as Xen's */
         .max_maptrack_frames = 4096,
     };
 

@@ -26,12 +26,14 @@ struct port {
     evtchn_port_t remote;
 };
 
+#define NR_BUCKETS 256u
+
 struct xenevtchn_handle {
     struct conn *c;
     int epoll;
-    pthread_mutex_t lock; /* ports */
-    struct port *ports;
-    struct direct *guests; /* list, one a domain */
+    pthread_mutex_t lock;           /* ports */
+    struct port *ports[NR_BUCKETS]; /* by port % NR_BUCKETS */
+    struct direct *guests;          /* list, one a domain */
 };
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
@@ -84,11 +86,13 @@ int xenevtchn_close(xenevtchn_handle *h)
     if (!h)
         return 0;
     conn_close(h->c);
-    while (h->ports) {
-        struct port *p = h->ports;
+    for (unsigned int i = 0; i < NR_BUCKETS; i++) {
+        struct port *p;
 
-        h->ports = p->next;
-        port_free(h, p);
+        while ((p = h->ports[i])) {
+            h->ports[i] = p->next;
+            port_free(h, p);
+        }
     }
     close(h->epoll);
     pthread_mutex_destroy(&h->lock);
@@ -115,7 +119,7 @@ static long evtchn_op(xenevtchn_handle *h, uint64_t cmd, void *arg, size_t size)
 
 static struct port **find(xenevtchn_handle *h, evtchn_port_t port)
 {
-    struct port **p = &h->ports;
+    struct port **p = &h->ports[port % NR_BUCKETS];
 
     while (*p && (*p)->port != port)
         p = &(*p)->next;
@@ -175,8 +179,8 @@ static int adopt(xenevtchn_handle *h, evtchn_port_t port)
         return fail(rc);
     }
     pthread_mutex_lock(&h->lock);
-    p->next = h->ports;
-    h->ports = p;
+    p->next = h->ports[port % NR_BUCKETS];
+    h->ports[port % NR_BUCKETS] = p;
     rc = arm(h, p, EPOLL_CTL_ADD) < 0 ? -errno : 0;
     pthread_mutex_unlock(&h->lock);
     if (!rc)

@@ -47,6 +47,7 @@
 struct privcmd_conn {
     struct evtchn_owner ports;
     struct maptrack_owner grants;
+    int only_domid;
 };
 
 struct fx_window {
@@ -239,6 +240,11 @@ struct evtchn_owner *privcmd_evtchn_owner(struct privcmd_conn *conn)
     return &conn->ports;
 }
 
+int privcmd_only_domid(const struct privcmd_conn *conn)
+{
+    return conn->only_domid;
+}
+
 struct maptrack_owner *privcmd_grant_owner(struct privcmd_conn *conn)
 {
     return &conn->grants;
@@ -308,6 +314,7 @@ static inline void fx_kill(struct domain *d)
 
 static inline void fx_conn_open(struct privcmd_conn *conn)
 {
+    conn->only_domid = -1;
     evtchn_owner_init(&conn->ports);
     assert_int_equal(gnttab_conn_init(fx.doms[0], &conn->grants), 0);
 }

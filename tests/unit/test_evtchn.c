@@ -479,6 +479,51 @@ static void test_dom0_ports_are_eventfds(void **state)
     fx_conn_close(&conn);
 }
 
+/* What a restricted connection may do with channels is about its domain. */
+static void test_restricted_connection_meets_one_domain(void **state)
+{
+    struct evtchn_status st = {.dom = DOMID_SELF};
+    struct privcmd_conn conn, other;
+    long loop, p;
+
+    (void)state;
+    fx_conn_open(&conn);
+    fx_conn_open(&other);
+    conn.only_domid = 1;
+    loop = fx_alloc_unbound(fx_conn(&other), DOMID_SELF, 0);
+    assert_true(loop > 0);
+    assert_int_equal(fx_alloc_unbound(fx_conn(&conn), DOMID_SELF, 2), -EPERM);
+    assert_int_equal(fx_alloc_unbound(fx_conn(&conn), DOMID_SELF, 0), -EPERM);
+    assert_int_equal(fx_bind(fx_conn(&conn), 0, loop), -EPERM);
+    st.port = loop;
+    assert_int_equal(fx_evtchn(fx_conn(&conn), EVTCHNOP_status, &st), -EPERM);
+    p = fx_alloc_unbound(fx_conn(&conn), DOMID_SELF, 1);
+    assert_true(p > 0);
+    st.port = p;
+    assert_int_equal(fx_evtchn(fx_conn(&conn), EVTCHNOP_status, &st), 0);
+    assert_int_equal(st.u.unbound.dom, 1);
+    fx_conn_close(&other);
+    fx_conn_close(&conn);
+}
+
+/* Once closed a port is nobody's: not "another's", but no port to send on. */
+static void test_closed_port_of_dom0(void **state)
+{
+    struct privcmd_conn conn, other;
+    long p;
+
+    (void)state;
+    fx_conn_open(&conn);
+    fx_conn_open(&other);
+    p = fx_alloc_unbound(fx_conn(&conn), DOMID_SELF, 1);
+    assert_int_equal(fx_send(fx_conn(&other), p), -ENOTCONN);
+    assert_int_equal(fx_close(fx_conn(&conn), p), 0);
+    assert_int_equal(fx_send(fx_conn(&other), p), -EINVAL);
+    assert_int_equal(fx_close(fx_conn(&other), p), -EINVAL);
+    fx_conn_close(&other);
+    fx_conn_close(&conn);
+}
+
 static void test_owner_closed_and_bound_again(void **state)
 {
     struct privcmd_conn conn, next;
@@ -720,6 +765,8 @@ int main(void)
         T(test_vcpu_info_moved),
         T(test_before_memory),
         T(test_dom0_ports_are_eventfds),
+        T(test_restricted_connection_meets_one_domain),
+        T(test_closed_port_of_dom0),
         T(test_owner_closed_and_bound_again),
         T(test_guest_binds_to_dom0),
         T(test_reset_of_dom0_is_per_connection),
