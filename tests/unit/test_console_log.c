@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "backends/console_log.h"
+#include "tests/unit/scratch.h"
 
 static char dir[64], path[96];
 
@@ -87,8 +88,7 @@ static void test_anew(void **state)
 static int setup(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/kxen-test-log-XXXXXX");
-    if (!mkdtemp(dir))
+    if (!mkdtemp(scratch_name(dir, sizeof(dir))))
         return -1;
     snprintf(path, sizeof(path), "%s/1.log", dir);
     return 0;

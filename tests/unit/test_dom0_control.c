@@ -21,9 +21,10 @@
 #include <unistd.h>
 
 #include "dom0/control.h"
+#include "tests/unit/scratch.h"
 
 struct server {
-    char path[64];
+    char path[80];
     struct loop *loop;
     struct control *control;
     struct request *parked[128]; /* of "park", answered by "release" */
@@ -157,10 +158,10 @@ static void still_serves(const struct server *s)
 static int setup(void **state)
 {
     static struct server s;
-    char dir[] = "/tmp/kxen-control-XXXXXX";
+    char dir[64];
 
     memset(&s, 0, sizeof(s));
-    if (!mkdtemp(dir))
+    if (!mkdtemp(scratch_name(dir, sizeof(dir))))
         return -1;
     snprintf(s.path, sizeof(s.path), "%s/sock", dir);
     *state = &s;

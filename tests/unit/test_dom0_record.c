@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dom0/record.h"
+#include "tests/unit/scratch.h"
 
 static char dir[64];
 
@@ -41,8 +42,7 @@ static void put(const char *leaf, const char *text)
 static int setup(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/kxen-record-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    return mkdtemp(scratch_name(dir, sizeof(dir))) ? 0 : -1;
 }
 
 static int teardown(void **state)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include "dom0/image.h"
+#include "tests/unit/scratch.h"
 
 #define PLAIN_LEN 300000
 
@@ -217,13 +218,13 @@ static void load_fails(const char *path, size_t max, int rc, const char *words)
 
 static void test_files(void **state)
 {
-    char dir[] = "/tmp/test-image-XXXXXX", path[64], fifo[64];
+    char dir[64], path[96], fifo[96];
     uint8_t *data = plain();
     struct image gz = gzip_of(data, PLAIN_LEN), img;
     struct image_error err;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
+    assert_non_null(mkdtemp(scratch_name(dir, sizeof(dir))));
     snprintf(path, sizeof(path), "%s/k.gz", dir);
     snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
     assert_int_equal(mkfifo(fifo, 0600), 0);

@@ -30,6 +30,7 @@
 #include "hv/notify.h"
 #include "hv/privcmd.h"
 #include "kxen/privcmd.h"
+#include "tests/unit/scratch.h"
 
 static struct privcmd_server *server;
 static char dir[64];
@@ -41,8 +42,7 @@ static int setup(void **state)
 
     if (hvt_setup(state) || notify_start(&hvt))
         return -1;
-    strcpy(dir, "/tmp/kxen-test-XXXXXX");
-    if (!mkdtemp(dir) || kxen_set_run_dir(dir))
+    if (!mkdtemp(scratch_name(dir, sizeof(dir))) || kxen_set_run_dir(dir))
         return -1;
     snprintf(path, sizeof(path), "%s/hv.sock", dir);
     server = privcmd_start(&hvt, path, err, sizeof(err));

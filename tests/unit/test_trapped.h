@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "hv/trapped/trapped.h"
+#include "tests/unit/scratch.h"
 
 #define FAKE_MEM     (1u << 20)
 #define FAKE_WINDOW  0x100000000ull
@@ -158,10 +159,10 @@ static inline uint8_t image_byte(uint64_t sector, unsigned int i)
 static inline void fake_add_disk(struct fake *f, uint32_t kind, uint32_t flags,
                                  uint64_t base)
 {
-    char name[] = "/tmp/kxen-test-XXXXXX";
+    char name[64];
     uint8_t sector[512];
 
-    f->image = mkstemp(name);
+    f->image = mkstemp(scratch_name(name, sizeof(name)));
     assert_true(f->image >= 0);
     unlink(name);
     for (uint64_t n = 0; n < FAKE_SECTORS; n++) {

@@ -19,6 +19,7 @@
 
 #include "backends/backend.h"
 #include "backends/vbd_image.h"
+#include "tests/unit/scratch.h"
 
 static char dir[64], path[96], err[400];
 
@@ -34,8 +35,7 @@ static void make(long size)
 static int setup(void **state)
 {
     (void)state;
-    strcpy(dir, "/tmp/kxen-test-image-XXXXXX");
-    if (!mkdtemp(dir))
+    if (!mkdtemp(scratch_name(dir, sizeof(dir))))
         return -1;
     snprintf(path, sizeof(path), "%s/disk.img", dir);
     return 0;

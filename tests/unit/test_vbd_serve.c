@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "backends/vbd_serve.h"
+#include "tests/unit/scratch.h"
 
 #define NR_PAGES   600u /* the guest's; grant reference == page */
 #define BAD_REF    100000u
@@ -141,8 +142,7 @@ static void image_make(bool rdonly)
     char err[256];
     int fd;
 
-    strcpy(fx.path, "/tmp/kxen-test-vbd-XXXXXX");
-    fd = mkstemp(fx.path);
+    fd = mkstemp(scratch_name(fx.path, sizeof(fx.path)));
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, IMAGE_SECT * 512), 0);
     close(fd);

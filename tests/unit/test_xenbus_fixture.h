@@ -39,6 +39,7 @@
 
 #include "backends/backend.h"
 #include "hv/client/kxen.h"
+#include "tests/unit/scratch.h"
 
 #define FX_PAGES  256u
 #define FX_PORTS  32
@@ -383,8 +384,7 @@ static int fx_setup(void **state)
     memset(&fx, 0, sizeof(fx));
     pthread_mutex_init(&fx.lock, NULL);
     signal(SIGPIPE, SIG_IGN);
-    strcpy(fx.dir, "/tmp/kxen-test-XXXXXX");
-    if (!mkdtemp(fx.dir))
+    if (!mkdtemp(scratch_name(fx.dir, sizeof(fx.dir))))
         return -1;
     setenv("KXEN_RUN_DIR", fx.dir, 1);
     snprintf(fx.image, sizeof(fx.image), "%s/disk.img", fx.dir);

@@ -22,6 +22,7 @@
 #include <xenstore.h>
 
 #include "xenstore/daemon/socket.h"
+#include "tests/unit/scratch.h"
 
 #define WORKERS 2
 
@@ -49,8 +50,7 @@ static int setup(void **state)
 {
     (void)state;
     store_thread_enter();
-    strcpy(d.dir, "/tmp/test-xs-XXXXXX");
-    assert_non_null(mkdtemp(d.dir));
+    assert_non_null(mkdtemp(scratch_name(d.dir, sizeof(d.dir))));
     snprintf(d.path, sizeof(d.path), "%s/socket", d.dir);
     d.s = store_create();
     d.s->log = quiet;
