@@ -267,6 +267,18 @@ static json_t *stats_of(struct dom0 *d0, uint32_t domid, const char *what)
     return out;
 }
 
+/* What it has cost, as hv tells it. */
+static json_t *counters_of(struct dom0 *d0, uint32_t domid)
+{
+    char *text = NULL;
+    json_t *out = NULL;
+
+    if (!kxctrl_counters(d0->hv, domid, &text))
+        out = json_loads(text, 0, NULL);
+    free(text);
+    return out ? out : json_object();
+}
+
 static void cmd_info(void *owner, struct request *req, json_t *args)
 {
     struct xen_domctl_getdomaininfo info;
@@ -296,6 +308,7 @@ static void cmd_info(void *owner, struct request *req, json_t *args)
     json_object_set_new(out, "config", domain_config_to_json(dom->cfg));
     json_object_set_new(out, "devices", stats_of(d0, dom->domid, "devices"));
     json_object_set_new(out, "consoles", stats_of(d0, dom->domid, "consoles"));
+    json_object_set_new(out, "counters", counters_of(d0, dom->domid));
     request_ok(req, out);
 }
 

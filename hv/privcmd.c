@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "hv/counters.h"
 #include "hv/domain.h"
 #include "hv/fdpass.h"
 #include "hv/hypercall.h"
@@ -208,6 +209,13 @@ static void op_stats(struct request *rq, struct domain *d)
     rq->r.vals[0] = NR_EXIT_KINDS + 1;
 }
 
+static void op_counters(struct request *rq, struct domain *d)
+{
+    rq->reply_fd = counters_fd(d);
+    rq->r.rc = rq->reply_fd < 0 ? rq->reply_fd : 0;
+    rq->close_reply = true;
+}
+
 static void op_trace(struct request *rq, struct domain *d)
 {
     rq->r.rc = rq->fd < 0 ? -EBADF : trace_start(d, rq->fd);
@@ -251,6 +259,7 @@ static const struct {
     [PRIVCMD_STATS] = {.on_domain = op_stats, .toolstack = true},
     [PRIVCMD_NOTIFY_FD] = {.on_domain = op_notify_fd},
     [PRIVCMD_TRACE] = {.on_domain = op_trace, .toolstack = true},
+    [PRIVCMD_COUNTERS] = {.on_domain = op_counters, .toolstack = true},
 };
 
 static void run_request(struct request *rq)

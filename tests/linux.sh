@@ -13,35 +13,16 @@
 
 DEBIAN=$KXEN_BUILD/debian
 
-debian_unpacked() {
-    local package=$1 dir=$DEBIAN/$1 tmp
-    [ -e "$dir/.done" ] && return 0
-    mkdir -p "$DEBIAN" || return 1
-    (
-        flock 9
-        [ -e "$dir/.done" ] && exit 0
-        tmp=$(mktemp -d "$DEBIAN/fetch.XXXXXX") && cd "$tmp" || exit 1
-        apt-get download "$package" >/dev/null 2>&1 ||
-            { apt-get update >/dev/null 2>&1 &&
-              apt-get download "$package" >/dev/null 2>&1; } || exit 1
-        rm -rf "$dir"
-        dpkg-deb -x ./*.deb "$dir" && : >"$dir/.done" && rm -rf "$tmp"
-    ) 9>"$DEBIAN/$package.lock"
-}
-
 debian_file() {
-    type apt-get dpkg-deb >/dev/null 2>&1 || skip "not a Debian: no $1"
-    debian_unpacked "$1" || skip "package $1 cannot be fetched"
+    local dir
+    dir=$("$KXEN_TOP/tools/debian.sh" "$DEBIAN" "$1") ||
+        skip "package $1 cannot be fetched"
     # shellcheck disable=SC2086,SC2012
-    ls "$DEBIAN/$1"/$2 2>/dev/null | head -n 1
+    ls "$dir"/$2 2>/dev/null | head -n 1
 }
 
 linux_kernel() {
-    local package
-    package=$(apt-cache depends "linux-image-$1" 2>/dev/null |
-              sed -n 's/^ *Depends: *//p' | head -n 1)
-    [ -n "$package" ] || skip "no package linux-image-$1 is known"
-    debian_file "$package" 'boot/vmlinuz-*'
+    debian_file "linux-image-$1" 'boot/vmlinuz-*'
 }
 
 make_initramfs() {

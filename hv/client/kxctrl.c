@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdint.h>
+#include <unistd.h>
 #include <xen/domctl.h>
 #include <xen/memory.h>
 #include <xen/sched.h>
@@ -407,6 +408,26 @@ int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s)
         .upcalls = r.stats[7],
     };
     return 0;
+}
+
+int kxctrl_counters(kxctrl *k, uint32_t domid, char **text)
+{
+    struct privcmd_req q = {.op = PRIVCMD_COUNTERS, .domid = domid};
+    struct privcmd_rep r;
+    int fd = -1, rc = conn_call(k->c, &q, -1, &r, &fd);
+    off_t len = rc ? 0 : lseek(fd, 0, SEEK_END);
+
+    if (rc)
+        return rc;
+    *text = calloc(1, (size_t)len + 1);
+    if (!*text)
+        rc = -ENOMEM;
+    else if (pread(fd, *text, (size_t)len, 0) != len)
+        rc = -EIO;
+    if (rc)
+        free(*text);
+    close(fd);
+    return rc;
 }
 
 int kxctrl_trace(kxctrl *k, uint32_t domid, int fd)

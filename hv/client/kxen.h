@@ -172,6 +172,13 @@ struct kxen_exit_stats {
 int kxctrl_exit_stats(kxctrl *k, uint32_t domid, struct kxen_exit_stats *s);
 
 /*
+ * The same and more, by name: what hv, the monitor and KVM have counted, as
+ * JSON text {"hv": {name: count, ...}, "monitor": {...}, "kvm": {...}}; *text
+ * is for the caller to free.
+ */
+int kxctrl_counters(kxctrl *k, uint32_t domid, char **text);
+
+/*
  * From now on the domain's hypercalls are written to fd (the write end of
  * a pipe), a line each: "TIME dNvM NAME(ARGS) = RESULT <NS ns>".  Ends when the
  * reader closes its end.  -EBUSY: it has a reader already.

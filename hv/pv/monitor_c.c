@@ -155,6 +155,13 @@ static int put_word(uint64_t va, uint64_t val)
 
 /* ---- page tables ---- */
 
+/* The kernel's tables, and whatever was cached of any forgotten. */
+static void load_cr3(struct mon_vcpu *m)
+{
+    m->count[MON_CR3S]++;
+    mon_load_cr3(m->kernel_cr3);
+}
+
 static volatile uint64_t *at_maddr(uint64_t maddr)
 {
     return (void *)(DIRECTMAP_VA + maddr);
@@ -252,8 +259,8 @@ static int point(const struct mon_vcpu *m, unsigned int level, uint64_t val)
     return pin_tree(m, gfn, level - 1);
 }
 
-static int write_pte(const struct mon_vcpu *m, unsigned int level,
-                     uint64_t maddr, uint64_t val, bool keep_ad)
+static int write_pte(struct mon_vcpu *m, unsigned int level, uint64_t maddr,
+                     uint64_t val, bool keep_ad)
 {
     volatile uint64_t *e = at_maddr(maddr);
     uint64_t old;
@@ -261,6 +268,7 @@ static int write_pte(const struct mon_vcpu *m, unsigned int level,
     if (maddr >> 12 >= m->max_pages || hv_slot(level, maddr) ||
         point(m, level, val))
         return SLOW;
+    m->count[MON_PTES]++;
     if (level && (val & PTE_P))
         val |= PTE_U | PTE_A;
     if (!keep_ad) {
@@ -274,7 +282,7 @@ static int write_pte(const struct mon_vcpu *m, unsigned int level,
     return DONE;
 }
 
-static int mmu_update(const struct mon_vcpu *m, const uint64_t a[6])
+static int mmu_update(struct mon_vcpu *m, const uint64_t a[6])
 {
     uint64_t u[2];
 
@@ -327,7 +335,7 @@ static uint64_t walk(const struct mon_vcpu *m, uint64_t va, bool *user)
     return table >> 12 < m->max_pages ? table + 8 * (va >> 12 & 511) : 0;
 }
 
-static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
+static int update_va_mapping(struct mon_vcpu *m, const uint64_t a[6])
 {
     uint64_t how = a[2] & UVMF_FLUSHTYPE_MASK, pte;
     bool user;
@@ -340,7 +348,7 @@ static int update_va_mapping(const struct mon_vcpu *m, const uint64_t a[6])
     if (!pte || write_pte(m, 1, pte, a[1], false))
         return SLOW;
     if (how)
-        mon_load_cr3(m->kernel_cr3);
+        load_cr3(m);
     return DONE;
 }
 
@@ -350,7 +358,7 @@ static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
         return SLOW;
     set_slots(m, gfn, false);
     m->kernel_cr3 = gfn << 12;
-    mon_load_cr3(m->kernel_cr3);
+    load_cr3(m);
     return DONE;
 }
 
@@ -388,7 +396,7 @@ static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
         /* fall through */
     case MMUEXT_TLB_FLUSH_LOCAL:
     case MMUEXT_INVLPG_LOCAL:
-        mon_load_cr3(m->kernel_cr3);
+        load_cr3(m);
         return DONE;
     default:
         return SLOW;
@@ -617,6 +625,7 @@ int mon_hypercall(struct mon_regs *r)
 
     if (m->user)
         return SLOW;
+    m->count[MON_HYPERCALLS]++;
     if (r->rax == __HYPERVISOR_iret)
         return iret(m, r);
     if (r->rax == __HYPERVISOR_multicall)
@@ -649,6 +658,7 @@ void mon_from_user(struct mon_regs *r)
 {
     struct mon_vcpu *m = this_vcpu();
 
+    m->count[MON_SYSCALLS]++;
     m->user = 0;
     r->rip = r->rcx;
     r->rflags = r->r11;
@@ -685,8 +695,7 @@ enum whose { HVS, SETTLED, GUESTS };
  * table that it maps read-only.  Its own: a user's page that it may not write,
  * to be copied.  The rest is hv's to look at.
  */
-static enum whose kernel_fault(const struct mon_vcpu *m, uint64_t va,
-                               uint64_t error)
+static enum whose kernel_fault(struct mon_vcpu *m, uint64_t va, uint64_t error)
 {
     uint64_t pte, e;
     bool user;
@@ -702,7 +711,7 @@ static enum whose kernel_fault(const struct mon_vcpu *m, uint64_t va,
     if (!level_of(m, (e & PTE_ADDR) >> 12))
         return HVS;
     __sync_fetch_and_or(at_maddr(pte), PTE_RW);
-    mon_load_cr3(m->kernel_cr3);
+    load_cr3(m);
     return SETTLED;
 }
 
@@ -723,6 +732,7 @@ void mon_from_fault(struct mon_regs *r)
     bool user = m->user;
     uint64_t cr2 = m->cr2;
 
+    m->count[MON_FAULTS]++;
     m->user = 0;
     if (in_monitor(f.rip) || !m->fault_cb)
         give_to_hv(m, r, &f, 14, user);
@@ -778,6 +788,7 @@ void mon_from_protection(struct mon_regs *r)
     bool user = m->user;
     uint64_t insn;
 
+    m->count[MON_GPS]++;
     m->user = 0;
     if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
         !get_words(f.rip, &insn, 1)) {

@@ -63,6 +63,11 @@ static void print_domain(const json_t *r)
     printf("%-20s: %s\n", "command line", kxl_str(cfg, "cmdline"));
     print_list(json_object_get(r, "devices"), "type", "devid");
     print_list(json_object_get(r, "consoles"), "stream", "");
+    printf("\nexits to hv\n");
+    print_scalars("  ", json_object_get(json_object_get(r, "counters"), "hv"));
+    printf("\nserved by the monitor\n");
+    print_scalars("  ",
+                  json_object_get(json_object_get(r, "counters"), "monitor"));
 }
 
 static void print_host(const json_t *r)

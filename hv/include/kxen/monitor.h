@@ -118,6 +118,17 @@ struct mon_header {
     uint64_t end;
 };
 
+/* What the monitor counts of its own work. */
+enum mon_count {
+    MON_SYSCALLS,   /* of user code */
+    MON_FAULTS,     /* page faults, hv's as well */
+    MON_GPS,        /* #GP: instructions to emulate */
+    MON_HYPERCALLS, /* by SYSCALL, hv's as well */
+    MON_PTES,       /* page-table entries written */
+    MON_CR3S,       /* loads of CR3 to switch or flush, not to and from user */
+    MON_NR_COUNTS
+};
+
 /*
  * A vCPU's side of the monitor, in its block.  Written by the monitor while the
  * guest runs, by hv while it does not; hv takes nothing in it for granted.
@@ -147,6 +158,7 @@ struct mon_vcpu {
     uint64_t nr_vcpus;
     uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
+    uint64_t count[MON_NR_COUNTS];
 };
 
 /* What user code sees of it: registers for the last step out to it. */

@@ -44,6 +44,8 @@ enum privcmd_op {
     PRIVCMD_NOTIFY_FD,
     /* fd beside it: where the domain's hypercalls are written, as text. */
     PRIVCMD_TRACE,
+    /* Reply: fd = what it has cost, as JSON text. */
+    PRIVCMD_COUNTERS,
 };
 
 struct privcmd_req {
