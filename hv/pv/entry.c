@@ -283,23 +283,38 @@ int pv_flush_tlb(struct vcpu *v)
     return update_sregs(v, toggle_pge, 0);
 }
 
-int pv_flush_tlb_all(struct vcpu *v)
+/* Asks those vCPUs of the bitmap that may have something to forget. */
+static void ask_to_flush(struct vcpu *v, uint64_t vcpus)
 {
     struct domain *d = v->d;
 
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *o = d->vcpu[i];
 
-        if (!o || o == v || !o->started)
+        if (!(vcpus >> i & 1) || !o || o == v || !o->started)
             continue;
         atomic_store(&o->flush, true);
         vcpu_kick(o);
-        /* Out of the guest, it flushes before it goes back in. */
-        while (atomic_load(&o->flush) &&
-               atomic_load(&o->where) == VCPU_IN_GUEST)
-            sched_yield();
     }
-    return pv_flush_tlb(v);
+}
+
+/* Out of the guest, a vCPU flushes before it goes back in. */
+static bool still_to_flush(const struct vcpu *o)
+{
+    return atomic_load(&o->flush) && atomic_load(&o->where) == VCPU_IN_GUEST;
+}
+
+int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus)
+{
+    struct domain *d = v->d;
+
+    /* All first, then the wait: they leave the guest at the same time. */
+    ask_to_flush(v, vcpus);
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        while ((vcpus >> i & 1) && d->vcpu[i] && d->vcpu[i] != v &&
+               still_to_flush(d->vcpu[i]))
+            sched_yield();
+    return vcpus >> v->id & 1 ? pv_flush_tlb(v) : 0;
 }
 
 static void change_mode(struct vcpu *v, struct kvm_sregs *s, uint64_t user)
@@ -367,7 +382,7 @@ int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n)
         for (; k < MON_QUEUE_MAX && done < n; k++, done++) {
             if (!domain_frame(v->d, w[done].maddr >> 12))
                 return -EINVAL;
-            q[k].va = DIRECTMAP_VA + (w[done].maddr & ~7ull);
+            q[k].va = DIRECTMAP_VA + (w[done].maddr & ~7ull) + w[done].how;
             q[k].val = w[done].val;
         }
         rc = run_service(v, MON_VA + mon(v)->apply_ptes,
@@ -378,7 +393,8 @@ int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n)
 
 int guest_pte_write(struct vcpu *v, uint64_t pte_maddr, uint64_t val)
 {
-    struct pte_write w = {pte_maddr, val & 1 ? val | PTE_U : val};
+    struct pte_write w = {pte_maddr, val & 1 ? val | PTE_U : val,
+                          MON_PTE_STORE};
 
     if (!domain_owns_frame(v->d, pte_maddr >> 12))
         return -EINVAL;

@@ -234,6 +234,7 @@ int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr)
     for (unsigned int i = 0; i < 28; i++) {
         unsigned int page = i % 14;
 
+        w[i].how = MON_PTE_STORE;
         w[i].maddr = l1[i / 14] + 8 * (((va >> 12) & 511) + page);
         w[i].val = page < nr ? frames[page] << 12 | SYSTEM_DATA : 0;
     }

@@ -24,7 +24,6 @@
 
 #define BATCH     128
 #define MMU_MAX   (1u << 20)
-#define UVMF_BITS 3ull
 
 /* A guest's frame, one of hv's that it may map, or a device's window. */
 static bool may_map(struct domain *d, uint64_t gfn)
@@ -83,9 +82,10 @@ static int batch_write(struct batch *b)
     return rc;
 }
 
-static int batch_add(struct batch *b, uint64_t maddr, uint64_t val)
+static int batch_add(struct batch *b, uint64_t maddr, uint64_t val,
+                     unsigned int how)
 {
-    b->w[b->n++] = (struct pte_write){maddr & ~7ull, val};
+    b->w[b->n++] = (struct pte_write){maddr & ~7ull, val, how};
     return b->n == BATCH ? batch_write(b) : 0;
 }
 
@@ -116,7 +116,8 @@ static long link_table(struct batch *b, unsigned int level, uint64_t val)
 }
 
 /* What is no table yet gets the value as it is: a table under construction. */
-static long update_entry(struct batch *b, uint64_t ptr, uint64_t val)
+static long update_entry(struct batch *b, uint64_t ptr, uint64_t val,
+                         unsigned int how)
 {
     struct domain *d = b->v->d;
     unsigned int level;
@@ -126,7 +127,7 @@ static long update_entry(struct batch *b, uint64_t ptr, uint64_t val)
         return rc;
     level = d->pv->pt_level[ptr >> 12];
     rc = link_table(b, level, val);
-    return rc ? rc : batch_add(b, ptr, level ? adjust(val) : val);
+    return rc ? rc : batch_add(b, ptr, level ? adjust(val) : val, how);
 }
 
 static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
@@ -135,8 +136,9 @@ static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
 
     switch (ptr & 3) {
     case MMU_NORMAL_PT_UPDATE:
+        return update_entry(b, ptr & ~3ull, val, MON_PTE_STORE);
     case MMU_PT_UPDATE_PRESERVE_AD:
-        return update_entry(b, ptr & ~3ull, val);
+        return update_entry(b, ptr & ~3ull, val, MON_PTE_KEEP_AD);
     case MMU_MACHPHYS_UPDATE:
         return set_m2p(d, ptr & ~3ull, val);
     default:
@@ -182,15 +184,30 @@ long do_mmu_update(struct caller *c, const uint64_t args[6])
     return rc;
 }
 
-static long flush_for(struct vcpu *v, uint64_t flags)
+/* The vCPUs of a guest's bitmap; those that it does not have do not matter. */
+static long read_vcpumask(struct caller *c, uint64_t at, uint64_t *vcpus)
 {
+    *vcpus = 0;
+    return copy_from_guest(c, vcpus, (guest_addr_t){at},
+                           (c->d->max_vcpus + 7) / 8);
+}
+
+static long flush_for(struct caller *c, uint64_t flags)
+{
+    uint64_t who = flags & ~(uint64_t)UVMF_FLUSHTYPE_MASK, vcpus;
+    long rc = 0;
+
     switch (flags & UVMF_FLUSHTYPE_MASK) {
     case UVMF_NONE:
         return 0;
     case UVMF_TLB_FLUSH:
     case UVMF_INVLPG:
-        return (flags & ~UVMF_BITS) == UVMF_LOCAL ? pv_flush_tlb(v)
-                                                  : pv_flush_tlb_all(v);
+        if (who == UVMF_LOCAL)
+            return pv_flush_tlb(c->v);
+        vcpus = PV_ALL_VCPUS;
+        if (who != UVMF_ALL)
+            rc = read_vcpumask(c, who, &vcpus);
+        return rc ? rc : pv_flush_tlb_mask(c->v, vcpus);
     default:
         return -ENOSYS;
     }
@@ -199,7 +216,7 @@ static long flush_for(struct vcpu *v, uint64_t flags)
 long do_update_va_mapping(struct caller *c, const uint64_t args[6])
 {
     struct vcpu *v = c->v;
-    struct pte_write w;
+    struct pte_write w = {.how = MON_PTE_STORE};
     long rc;
 
     if (!v)
@@ -212,15 +229,15 @@ long do_update_va_mapping(struct caller *c, const uint64_t args[6])
         note_writable(c->d, w.val);
     if (!rc)
         rc = pv_write_ptes(v, &w, 1);
-    return rc ? rc : flush_for(v, args[2]);
+    return rc ? rc : flush_for(c, args[2]);
 }
 
 /* ---- faults that Xen settles ---- */
 
-/* True if entry e at maddr was given the bit. */
+/* True if entry e at maddr was given the bit, if it is still there. */
 static bool give_bit(struct vcpu *v, uint64_t maddr, uint64_t e, uint64_t bit)
 {
-    struct pte_write w = {maddr, e | bit};
+    struct pte_write w = {maddr, bit, MON_PTE_ADD};
 
     return !(e & bit) && !pv_write_ptes(v, &w, 1);
 }
@@ -295,7 +312,7 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
         if (level > 1 && !(level < 4 && (e & PTE_PS)))
             rc = pin_table(b, (e & PTE_ADDR) >> 12, level - 1);
         if (!rc && adjust(e) != e)
-            rc = batch_add(b, (gfn << 12) + 8 * i, adjust(e));
+            rc = batch_add(b, (gfn << 12) + 8 * i, PTE_U | PTE_A, MON_PTE_ADD);
     }
     return rc;
 }
@@ -311,7 +328,8 @@ static int install_slots(struct batch *b, uint64_t l4, bool user)
         uint64_t e = pv_slot_entry(b->v->d, i, user);
 
         if (t[MON_FIRST_SLOT + i] != e)
-            rc = batch_add(b, (l4 << 12) + 8 * (MON_FIRST_SLOT + i), e);
+            rc = batch_add(b, (l4 << 12) + 8 * (MON_FIRST_SLOT + i), e,
+                           MON_PTE_STORE);
     }
     return rc;
 }
@@ -406,8 +424,18 @@ static long clear_page(struct vcpu *v, uint64_t gfn)
     return 0;
 }
 
-static long mmuext(struct vcpu *v, const struct mmuext_op *op)
+static long flush_multi(struct caller *c, const struct mmuext_op *op)
 {
+    uint64_t vcpus;
+    long rc = read_vcpumask(c, (uintptr_t)op->arg2.vcpumask.p, &vcpus);
+
+    return rc ? rc : pv_flush_tlb_mask(c->v, vcpus);
+}
+
+static long mmuext(struct caller *c, const struct mmuext_op *op)
+{
+    struct vcpu *v = c->v;
+
     switch (op->cmd) {
     case MMUEXT_PIN_L1_TABLE:
     case MMUEXT_PIN_L2_TABLE:
@@ -425,9 +453,10 @@ static long mmuext(struct vcpu *v, const struct mmuext_op *op)
         return pv_flush_tlb(v);
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:
+        return flush_multi(c, op);
     case MMUEXT_TLB_FLUSH_ALL:
     case MMUEXT_INVLPG_ALL:
-        return pv_flush_tlb_all(v);
+        return pv_flush_tlb_mask(v, PV_ALL_VCPUS);
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
         return 0;
@@ -461,7 +490,7 @@ long do_mmuext_op(struct caller *c, const uint64_t args[6])
             rc = copy_from_guest(c, &op, guest_addr_index(list, i, sizeof(op)),
                                  sizeof(op));
         if (!rc)
-            rc = mmuext(c->v, &op);
+            rc = mmuext(c, &op);
     }
     if (rc && i)
         i--;

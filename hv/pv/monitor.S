@@ -302,19 +302,35 @@ syscall_entry:
     .balign 64
 /*
  * Service: page-table stores, which KVM's shadow paging notices only when the
- * guest itself makes them.  rdi = queue of {va, val}, rsi = count.
+ * guest itself makes them.  rdi = queue of {va | how, val}, rsi = count.
  */
 apply_ptes:
     test %rsi, %rsi
-    jz 2f
-1:  mov (%rdi), %rax
+    jz 9f
+1:  mov (%rdi), %rcx
     mov 8(%rdi), %rdx
-    mov %rdx, (%rax)
-    add $16, %rdi
+    mov %ecx, %ebx
+    and $~7, %rcx
+    and $7, %ebx
+    jnz 3f
+    mov %rdx, (%rcx)
+2:  add $16, %rdi
     sub $1, %rsi
     jnz 1b
-2:  out %eax, $DOORBELL_DONE
+9:  out %eax, $DOORBELL_DONE
     ud2
+3:  mov (%rcx), %rax
+4:  mov %rax, %r8
+    cmp $MON_PTE_ADD, %ebx
+    jne 5f
+    test $1, %al
+    jz 2b
+    jmp 6f
+5:  and $0x60, %r8              /* accessed, dirty */
+6:  or %rdx, %r8
+    lock cmpxchg %r8, (%rcx)
+    jnz 4b
+    jmp 2b
 
     .balign 4096
 stubs:

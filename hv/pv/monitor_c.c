@@ -563,11 +563,29 @@ static bool upcall_due(const struct mon_vcpu *m)
     return vi->evtchn_upcall_pending && !vi->evtchn_upcall_mask && m->event_cb;
 }
 
+static struct mon_user *user_data(void)
+{
+    return (void *)(block_text() + MON_UDATA_OFF - MON_VTEXT_OFF);
+}
+
+/*
+ * From user code.  It left by words that user code on other vCPUs can read as
+ * long as they stand there: no longer than it runs.
+ */
+static void came_from_user(struct mon_vcpu *m)
+{
+    volatile uint64_t *w = (void *)user_data();
+
+    m->user = 0;
+    for (unsigned int i = 0; i < sizeof(struct mon_user) / sizeof(*w); i++)
+        w[i] = 0;
+}
+
 /* Out to r, or to the event handler first. */
 static void __attribute__((noreturn))
 leave(struct mon_vcpu *m, struct mon_regs *r, bool user)
 {
-    struct mon_user *u = (void *)(block_text() + MON_UDATA_OFF - MON_VTEXT_OFF);
+    struct mon_user *u = user_data();
 
     if (upcall_due(m)) {
         bounce(m, r, user, m->event_cb, 0, true);
@@ -659,7 +677,7 @@ void mon_from_user(struct mon_regs *r)
     struct mon_vcpu *m = this_vcpu();
 
     m->count[MON_SYSCALLS]++;
-    m->user = 0;
+    came_from_user(m);
     r->rip = r->rcx;
     r->rflags = r->r11;
     r->rsp = pushed()->rsp;
@@ -733,7 +751,8 @@ void mon_from_fault(struct mon_regs *r)
     uint64_t cr2 = m->cr2;
 
     m->count[MON_FAULTS]++;
-    m->user = 0;
+    if (user)
+        came_from_user(m);
     if (in_monitor(f.rip) || !m->fault_cb)
         give_to_hv(m, r, &f, 14, user);
     if (!user && (f.error & ERR_P)) {
@@ -789,7 +808,8 @@ void mon_from_protection(struct mon_regs *r)
     uint64_t insn;
 
     m->count[MON_GPS]++;
-    m->user = 0;
+    if (user)
+        came_from_user(m);
     if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
         !get_words(f.rip, &insn, 1)) {
         if ((uint8_t)insn == INSN_CLI || (uint8_t)insn == INSN_STI) {

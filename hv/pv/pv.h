@@ -92,10 +92,12 @@ int pv_walk(struct vcpu *v, uint64_t cr3, uint64_t va, bool write,
 
 /*
  * Page-table stores in guest context, in the calling vCPU's thread: n writes
- * of val at machine address maddr.  Returns when they are done.
+ * of val at machine address maddr, each as MON_PTE_* says.  Returns when they
+ * are done.
  */
 struct pte_write {
     uint64_t maddr, val;
+    unsigned int how;
 };
 int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n);
 
@@ -107,8 +109,9 @@ int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr);
 
 /* Makes v (calling thread) forget cached translations. */
 int pv_flush_tlb(struct vcpu *v);
-/* The same for every vCPU of the domain; returns when each has done it. */
-int pv_flush_tlb_all(struct vcpu *v);
+/* The same for each vCPU of a bitmap; returns when each has done it. */
+int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus);
+#define PV_ALL_VCPUS (~0ull)
 
 /* Around each KVM_RUN: v's state to the monitor's data, and back. */
 void pv_to_guest(struct vcpu *v);

@@ -70,6 +70,14 @@
 #define MON_DATA_INFO_OFF  0x2008 /* uint64_t[32]: vcpu_info, directmap VA */
 /* In each vCPU's stack page, below the frame: queue of PTE writes. */
 #define MON_QUEUE_MAX 240
+/*
+ * How a queued write is done, against the other vCPUs and the page walker: as
+ * it is; its bits added to an entry that is present; with the accessed and
+ * dirty bits that the entry has.
+ */
+#define MON_PTE_STORE   0
+#define MON_PTE_ADD     1
+#define MON_PTE_KEEP_AD 2
 
 /* struct mon_vcpu and mon_user for assembly. */
 #define MV_USER       0x00
@@ -166,7 +174,7 @@ struct mon_user {
     uint64_t rcx, rdx, rsi, rip, rsp, rflags;
 };
 
-/* One entry of the queue: store val at directmap address va. */
+/* One entry of the queue: store val at directmap address va, of low bits how. */
 struct mon_pte_write {
     uint64_t va, val;
 };
