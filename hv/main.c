@@ -19,6 +19,7 @@
 #include "hv/log.h"
 #include "hv/notify.h"
 #include "hv/privcmd.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
 #define LOG_RING_SIZE (256u << 10)
@@ -259,6 +260,7 @@ int main(int argc, char **argv)
         return rc;
     if (o.die_with_parent)
         prctl(PR_SET_PDEATHSIG, SIGTERM);
+    pv_prepare();
     rcu_register_thread();
     if (o.check)
         rc = kvm_check(o.json);

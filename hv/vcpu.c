@@ -101,13 +101,18 @@ void vcpu_kick(struct vcpu *v)
         poke(v);
 }
 
+void vcpu_signal(struct vcpu *v)
+{
+    atomic_store(&v->kicked, true);
+    poke(v);
+}
+
 void vcpu_wake(struct vcpu *v)
 {
     pthread_mutex_lock(&v->lock);
     pthread_cond_broadcast(&v->cond);
     pthread_mutex_unlock(&v->lock);
-    atomic_store(&v->kicked, true);
-    poke(v);
+    vcpu_signal(v);
 }
 
 void vcpu_wait_parked(struct vcpu *v)

@@ -178,6 +178,12 @@ void vcpu_update_time(struct vcpu *v);
  */
 void vcpu_kick(struct vcpu *v);
 
+/*
+ * The same, whatever others have done: when this returns a v that was in the
+ * guest has the signal that brings it out.
+ */
+void vcpu_signal(struct vcpu *v);
+
 /* An event waits that can't be delivered here: looks again soon. Own thread. */
 void vcpu_kick_later(struct vcpu *v);
 

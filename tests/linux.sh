@@ -9,6 +9,8 @@
 #                              busybox, programs in /bin, modules (.ko) that are
 #                              loaded and an /init that runs the script: prints
 #                              the archive's path
+#   linux_program NAME         builds tests/linux/NAME.c to run in it: its path
+#   linux_smp VCPUS SECONDS    what several vCPUs can get wrong, for so long each
 #   linux_disk_modules VMLINUZ prints the .ko files for ext4 on xen-blkfront
 
 DEBIAN=$KXEN_BUILD/debian
@@ -48,4 +50,28 @@ linux_disk_modules() {
 linux_check_log() {
     ! grep -nE 'BUG:|WARNING:|Oops|Call Trace|soft lockup|rcu.*stall|general protection|hung_task|blocked for more' "$1" ||
         fail "the kernel complained"
+}
+
+linux_program() {
+    local out=$KXEN_TEST_TMP/$1
+    gcc -O2 -static -pthread -o "$out" "$KXEN_TOP/tests/linux/$1.c" ||
+        skip "no static C library"
+    echo "$out"
+}
+
+linux_smp() {
+    local kernel initramfs program cfg log=$KXEN_TEST_TMP/smp.log
+    program=$(linux_program smp) || { rc=$?; echo "$program"; exit $rc; }
+    kernel=$(linux_kernel cloud-amd64) || { rc=$?; echo "$kernel"; exit $rc; }
+    initramfs=$(make_initramfs "smp $2 hotplug
+dmesg | grep -E 'BUG:|WARNING:|Oops|lockup|detected'" "$program") ||
+        { rc=$?; echo "$initramfs"; exit $rc; }
+    cfg=$(write_cfg linux "$kernel" "ramdisk = \"$initramfs\"" \
+        'memory = 512' "vcpus = $1" 'on_crash = "destroy"' \
+        'extra = "console=hvc0 loglevel=2 panic=1"')
+    timeout $((200 * SCALE)) "$BIN/kxl" run "$cfg" </dev/null >"$log" 2>&1
+    cat "$log"
+    grep -q "^smp: $1 vCPUs" "$log" || fail "Linux does not have $1 vCPUs"
+    grep -q '^smp: done, all right' "$log" || fail "it went wrong"
+    linux_check_log "$log"
 }

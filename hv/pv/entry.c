@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/membarrier.h>
 #include <xen/callback.h>
 #include "hv/hypercall.h"
 #include "hv/kvm_host.h"
@@ -283,10 +286,11 @@ int pv_flush_tlb(struct vcpu *v)
     return update_sregs(v, toggle_pge, 0);
 }
 
-/* Asks those vCPUs of the bitmap that may have something to forget. */
-static void ask_to_flush(struct vcpu *v, uint64_t vcpus)
+/* Asks those of the bitmap; true if one may be in the guest now. */
+static bool ask_to_flush(struct vcpu *v, uint64_t vcpus)
 {
     struct domain *d = v->d;
+    bool running = false;
 
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         struct vcpu *o = d->vcpu[i];
@@ -294,26 +298,42 @@ static void ask_to_flush(struct vcpu *v, uint64_t vcpus)
         if (!(vcpus >> i & 1) || !o || o == v || !o->started)
             continue;
         atomic_store(&o->flush, true);
-        vcpu_kick(o);
+        vcpu_signal(o);
+        running |= atomic_load(&o->where) == VCPU_IN_GUEST;
     }
+    return running;
 }
 
 /* Out of the guest, a vCPU flushes before it goes back in. */
-static bool still_to_flush(const struct vcpu *o)
+static void wait_for_flushes(struct domain *d, uint64_t vcpus)
 {
-    return atomic_load(&o->flush) && atomic_load(&o->where) == VCPU_IN_GUEST;
+    for (unsigned int i = 0; i < d->max_vcpus; i++)
+        while ((vcpus >> i & 1) && d->vcpu[i] &&
+               atomic_load(&d->vcpu[i]->flush) &&
+               atomic_load(&d->vcpu[i]->where) == VCPU_IN_GUEST)
+            sched_yield();
 }
 
+void pv_prepare(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
+                0))
+        return; /* an old kernel: then flushes wait for the vCPUs */
+}
+
+/*
+ * A vCPU that has been signalled executes nothing more in the guest once its
+ * processor has been interrupted, which the barrier does to those that run at
+ * all: one whose thread waits for a processor need not be waited for, and on a
+ * busy host that is a long wait.
+ */
 int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus)
 {
-    struct domain *d = v->d;
+    uint64_t others = vcpus & ~(1ull << v->id);
 
-    /* All first, then the wait: they leave the guest at the same time. */
-    ask_to_flush(v, vcpus);
-    for (unsigned int i = 0; i < d->max_vcpus; i++)
-        while ((vcpus >> i & 1) && d->vcpu[i] && d->vcpu[i] != v &&
-               still_to_flush(d->vcpu[i]))
-            sched_yield();
+    if (ask_to_flush(v, others) &&
+        syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+        wait_for_flushes(v->d, others);
     return vcpus >> v->id & 1 ? pv_flush_tlb(v) : 0;
 }
 

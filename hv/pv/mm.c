@@ -22,8 +22,8 @@
 #define PTE_PS   0x080ull
 #define PTE_ADDR 0x000ffffffffff000ull
 
-#define BATCH     128
-#define MMU_MAX   (1u << 20)
+#define BATCH   128
+#define MMU_MAX (1u << 20)
 
 /* A guest's frame, one of hv's that it may map, or a device's window. */
 static bool may_map(struct domain *d, uint64_t gfn)

@@ -109,6 +109,8 @@ int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr);
 
 /* Makes v (calling thread) forget cached translations. */
 int pv_flush_tlb(struct vcpu *v);
+/* Once, while the process has one thread: then flushes are cheaper. */
+void pv_prepare(void);
 /* The same for each vCPU of a bitmap; returns when each has done it. */
 int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus);
 #define PV_ALL_VCPUS (~0ull)

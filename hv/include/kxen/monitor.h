@@ -174,7 +174,8 @@ struct mon_user {
     uint64_t rcx, rdx, rsi, rip, rsp, rflags;
 };
 
-/* One entry of the queue: store val at directmap address va, of low bits how. */
+/* One entry of the queue: store val at directmap address va, of low bits how.
+ */
 struct mon_pte_write {
     uint64_t va, val;
 };
