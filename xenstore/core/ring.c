@@ -249,6 +249,18 @@ static bool serve(struct sring *r)
     return in > 0 || (stalled && !sconn_stalled(&r->conn));
 }
 
+/*
+ * Linux looks at req_cons right after it has moved req_prod, without a barrier,
+ * and does not kick if it sees an old one: its look may have been before its
+ * move could be seen here.  A look after ours can be seen, and a system call
+ * later, is late enough.
+ */
+static bool more_came(struct sring *r)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return load(&r->page->req_prod) != load(&r->page->req_cons);
+}
+
 bool sring_turn(struct sring *r)
 {
     bool more = false;
@@ -258,8 +270,10 @@ bool sring_turn(struct sring *r)
         reconnect(r);
     if (!r->conn.ignored && !r->conn.closing)
         more = serve(r);
-    if (r->moved && r->notify)
+    if (r->moved && r->notify) {
         r->notify(r);
+        more |= !sconn_stalled(&r->conn) && more_came(r);
+    }
     r->moved = false;
     return more && !r->conn.ignored;
 }
