@@ -77,50 +77,56 @@ static void unmap(void *arg, const uint32_t *handles, unsigned int n)
              (uint64_t)(uintptr_t)op, n);
 }
 
-/* Takes the results from the buffer; how many handles. bad: not all is well. */
-static unsigned int collect(struct vbd_gntmem *m, unsigned int n, void **addr,
-                            uint32_t *handles, bool *bad)
+/* Takes the results from the buffer; how many pages, and of what else. */
+static int collect(struct vbd_gntmem *m, unsigned int n, void **addr,
+                   uint32_t *handles, uint32_t *outside,
+                   unsigned int *nr_outside)
 {
     const gnttab_map_grant_ref_t *op = m->buf;
-    unsigned int i, good = 0;
-    bool outside = false;
+    unsigned int i;
+    int good = 0;
 
+    *nr_outside = 0;
     for (i = 0; i < n; i++) {
         uint64_t at = op[i].dev_bus_addr & ~(uint64_t)(RING_PAGE_SIZE - 1);
 
+        addr[i] = NULL;
         if (op[i].status != GNTST_okay)
             continue;
-        handles[good++] = op[i].handle;
+        if (at >= m->size) {
+            outside[(*nr_outside)++] = op[i].handle;
+            continue;
+        }
         addr[i] = m->mem + at;
-        outside |= at >= m->size;
+        handles[i] = op[i].handle;
+        good++;
     }
-    *bad = outside || good < n;
     return good;
 }
 
 static int map(void *arg, const uint32_t *refs, unsigned int n, bool write,
                void **addr, uint32_t *handles)
 {
+    uint32_t outside[VBD_GNT_BATCH];
     struct vbd_gntmem *m = arg;
     gnttab_map_grant_ref_t *op = m->buf;
-    unsigned int i, good;
-    bool bad;
+    unsigned int i, nr_outside;
+    int good;
 
     memset(op, 0, n * sizeof(*op));
     for (i = 0; i < n; i++) {
         op[i].dom = m->domid;
         op[i].ref = refs[i];
         op[i].flags = GNTMAP_host_map | (write ? 0 : GNTMAP_readonly);
+        op[i].status = GNTST_general_error;
     }
-    if (xencall3(m->xcall, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref,
-                 (uint64_t)(uintptr_t)op, n) < 0)
-        return -EFAULT;
-    good = collect(m, n, addr, handles, &bad);
-    if (!bad)
-        return 0;
-    if (good)
-        unmap(m, handles, good);
-    return -EFAULT;
+    /* Each page has its own result, also when the call as a whole fails. */
+    xencall3(m->xcall, __HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref,
+             (uint64_t)(uintptr_t)op, n);
+    good = collect(m, n, addr, handles, outside, &nr_outside);
+    if (nr_outside)
+        unmap(m, outside, nr_outside);
+    return good;
 }
 
 const struct vbd_gnt_ops vbd_gntmem_ops = {

@@ -16,7 +16,8 @@ struct vbd_gpage {
     uint32_t ref;
     unsigned int users;
     uint32_t handle;
-    void *addr;
+    void *addr; /* NULL: not mapped (yet) */
+    bool asked; /* for it to be mapped */
 };
 
 LIST_HEAD(gpage_bucket, vbd_gpage);
@@ -93,11 +94,10 @@ static struct vbd_gpage *find(struct vbd_grants *g, uint32_t ref)
 }
 
 /*
- * Maps a page to keep. Always writable, whatever it is wanted for now: that
- * is the protocol's promise. NULL when the frontend does not hold it (or all
- * of the cache is in use); the page is then mapped for this request only.
+ * An entry for a page to keep, still to be mapped.  NULL when all of the cache
+ * is in use: the page is then mapped for this request only.
  */
-static struct vbd_gpage *keep(struct vbd_grants *g, uint32_t ref)
+static struct vbd_gpage *add(struct vbd_grants *g, uint32_t ref)
 {
     struct vbd_gpage *p;
 
@@ -106,16 +106,11 @@ static struct vbd_gpage *keep(struct vbd_grants *g, uint32_t ref)
     p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    p->ref = ref;
-    if (g->ops->map(g->arg, &ref, 1, true, &p->addr, &p->handle)) {
-        free(p);
-        return NULL;
-    }
     if (g->nr_kept >= MAX_KEPT)
         drop(g, TAILQ_FIRST(&g->idle));
+    p->ref = ref;
     g->nr_kept++;
     LIST_INSERT_HEAD(&g->bucket[ref % NR_BUCKETS], p, hash);
-    TAILQ_INSERT_TAIL(&g->idle, p, lru);
     return p;
 }
 
@@ -124,10 +119,85 @@ static struct vbd_gpage *get_kept(struct vbd_grants *g, uint32_t ref)
     struct vbd_gpage *p = find(g, ref);
 
     if (!p)
-        p = keep(g, ref);
-    if (p && p->users++ == 0)
+        p = add(g, ref);
+    else if (!p->users)
         TAILQ_REMOVE(&g->idle, p, lru);
+    if (p)
+        p->users++;
     return p;
+}
+
+/* The frontend does not hold it as it should: it is not kept after all. */
+static void put_unmapped(struct vbd_grants *g, struct vbd_gpage *p)
+{
+    if (--p->users)
+        return;
+    LIST_REMOVE(p, hash);
+    g->nr_kept--;
+    free(p);
+}
+
+/* Maps those of n entries that have no page yet, in one call. */
+static void map_kept(struct vbd_grants *g, struct vbd_gpage **page,
+                     unsigned int n)
+{
+    uint32_t refs[VBD_MAX_INDIRECT], handle[VBD_MAX_INDIRECT];
+    struct vbd_gpage *fresh[VBD_MAX_INDIRECT];
+    void *addr[VBD_MAX_INDIRECT];
+    unsigned int i, nr = 0;
+
+    for (i = 0; i < n; i++) {
+        /* Once, though a request may name it twice. */
+        if (!page[i] || page[i]->addr || page[i]->asked)
+            continue;
+        page[i]->asked = true;
+        refs[nr] = page[i]->ref;
+        fresh[nr++] = page[i];
+    }
+    /* Always writable, whatever for now: that is the protocol's promise. */
+    if (!nr || g->ops->map(g->arg, refs, nr, true, addr, handle) < 0)
+        return;
+    for (i = 0; i < nr; i++) {
+        fresh[i]->addr = addr[i];
+        fresh[i]->handle = handle[i];
+    }
+}
+
+/* The kept pages of a request; the others stay NULL. */
+static void get_all_kept(struct vbd_grants *g, const uint32_t *refs,
+                         struct vbd_map *map)
+{
+    unsigned int i;
+
+    for (i = 0; i < map->nr; i++)
+        map->page[i] = get_kept(g, refs[i]);
+    map_kept(g, map->page, map->nr);
+    for (i = 0; i < map->nr; i++) {
+        struct vbd_gpage *p = map->page[i];
+
+        if (p && p->addr) {
+            map->addr[i] = p->addr;
+            continue;
+        }
+        map->page[i] = NULL;
+        if (p)
+            put_unmapped(g, p);
+    }
+}
+
+/* All of them, or -EFAULT and none. */
+static int map_own(struct vbd_grants *g, const uint32_t *refs, unsigned int n,
+                   bool write, void **addr, uint32_t *handle)
+{
+    unsigned int i;
+    int good = g->ops->map(g->arg, refs, n, write, addr, handle);
+
+    if (good == (int)n)
+        return 0;
+    for (i = 0; good > 0 && i < n; i++)
+        if (addr[i])
+            give_up(g, handle[i]);
+    return good < 0 ? good : -EFAULT;
 }
 
 /* The pages that are not kept, in one call. */
@@ -144,7 +214,7 @@ static int map_rest(struct vbd_grants *g, const uint32_t *refs,
             rest[n++] = refs[i];
     if (!n)
         return 0;
-    ret = g->ops->map(g->arg, rest, n, write, addr, map->handle);
+    ret = map_own(g, rest, n, write, addr, map->handle);
     if (ret)
         return ret;
     map->nr_own = n;
@@ -157,16 +227,13 @@ static int map_rest(struct vbd_grants *g, const uint32_t *refs,
 int vbd_grants_map(struct vbd_grants *g, const uint32_t *refs, unsigned int n,
                    bool write, struct vbd_map *map)
 {
-    unsigned int i;
     int ret;
 
     map->nr_own = 0;
     map->nr = n;
-    for (i = 0; i < n; i++) {
-        map->page[i] = g->persistent ? get_kept(g, refs[i]) : NULL;
-        if (map->page[i])
-            map->addr[i] = map->page[i]->addr;
-    }
+    memset(map->page, 0, n * sizeof(map->page[0]));
+    if (g->persistent)
+        get_all_kept(g, refs, map);
     ret = map_rest(g, refs, map, write);
     if (ret)
         vbd_grants_unmap(g, map);

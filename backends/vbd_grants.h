@@ -20,7 +20,10 @@
 
 /* Where mappings come from; a test's is plain memory. */
 struct vbd_gnt_ops {
-    /* An address and a handle for each of n pages, or -Exxx and none. */
+    /*
+     * An address and a handle for each of n pages that can be mapped so, NULL
+     * for the others; how many were.  Or -Exxx, and none was.
+     */
     int (*map)(void *arg, const uint32_t *refs, unsigned int n, bool write,
                void **addr, uint32_t *handles);
     void (*unmap)(void *arg, const uint32_t *handles, unsigned int n);
