@@ -18,12 +18,12 @@
 #define LOOKS     64 /* at the ring between looks at all else */
 #define LOOKS_HOT 8  /* of these, the first without pause */
 
-static int read_grefs(struct backend_chan *c, unsigned int max_order,
-                      uint32_t *refs)
+static int read_grefs(struct backend_chan *c, const char *prefix,
+                      unsigned int max_order, uint32_t *refs)
 {
     struct backend_dev *dev = c->dev;
     uint64_t order = 0, ref;
-    char node[24] = "ring-ref";
+    char node[48];
     unsigned int i;
     int ret = backend_read_fe_num(dev, "ring-page-order", &order);
 
@@ -35,10 +35,11 @@ static int read_grefs(struct backend_chan *c, unsigned int max_order,
                              "that max-ring-page-order allows",
                              order, max_order);
     c->nr_pages = 1u << order;
+    snprintf(node, sizeof(node), "%sring-ref", prefix);
     for (i = 0; i < c->nr_pages; i++) {
         /* Whoever writes ring-page-order 0 may still say ring-ref0. */
         if (order || backend_read_fe_num(dev, node, &ref))
-            snprintf(node, sizeof(node), "ring-ref%u", i);
+            snprintf(node, sizeof(node), "%sring-ref%u", prefix, i);
         ret = backend_read_fe_num(dev, node, &ref);
         if (ret || ref > UINT32_MAX)
             return backend_error(dev, ret ? ret : -ERANGE,
@@ -49,10 +50,11 @@ static int read_grefs(struct backend_chan *c, unsigned int max_order,
     return 0;
 }
 
-static int map_ring(struct backend_chan *c, unsigned int max_order)
+static int map_ring(struct backend_chan *c, const char *prefix,
+                    unsigned int max_order)
 {
     uint32_t refs[CHAN_MAX_PAGES];
-    int ret = read_grefs(c, max_order, refs);
+    int ret = read_grefs(c, prefix, max_order, refs);
 
     if (ret)
         return ret;
@@ -72,16 +74,19 @@ static int map_ring(struct backend_chan *c, unsigned int max_order)
                          c->dev->domid);
 }
 
-static int bind_port(struct backend_chan *c)
+static int bind_port(struct backend_chan *c, const char *prefix)
 {
     struct backend_dev *dev = c->dev;
     uint64_t remote;
-    int port, ret = backend_read_fe_num(dev, "event-channel", &remote);
+    char node[48];
+    int port, ret;
 
+    snprintf(node, sizeof(node), "%sevent-channel", prefix);
+    ret = backend_read_fe_num(dev, node, &remote);
     if (ret || remote > INT32_MAX)
         return backend_error(dev, ret ? ret : -ERANGE,
-                             "%s/event-channel is missing or not a port",
-                             dev->fe_path);
+                             "%s/%s is missing or not a port", dev->fe_path,
+                             node);
     c->xce = xenevtchn_open(NULL, 0);
     if (!c->xce)
         return backend_error(dev, -errno,
@@ -104,7 +109,7 @@ static int bind_port(struct backend_chan *c)
 }
 
 int chan_connect(struct backend_chan *c, struct backend_dev *dev,
-                 unsigned int max_order)
+                 const char *prefix, unsigned int max_order)
 {
     int ret;
 
@@ -115,9 +120,9 @@ int chan_connect(struct backend_chan *c, struct backend_dev *dev,
     c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->stop_fd < 0)
         return -errno;
-    ret = map_ring(c, max_order);
+    ret = map_ring(c, prefix, max_order);
     if (!ret)
-        ret = bind_port(c);
+        ret = bind_port(c, prefix);
     /* The process before us may still be dying, with the port in its hands:
      * when hv gives it to us, that process has run its last instruction. */
     return ret && dev->adopting ? -EAGAIN : ret;

@@ -48,12 +48,12 @@ struct chan_ops {
 };
 
 /*
- * Reads event-channel and ring-ref (or ring-page-order and ring-refN), maps
- * and binds. 0, -EAGAIN while adopting, or -Exxx with the words in the device;
- * chan_disconnect() is due either way.
+ * Reads ring-page-order and, below `prefix` ("" or "queue-0/"), event-channel
+ * and ring-ref (or ring-refN); maps and binds. 0, -EAGAIN while adopting, or
+ * -Exxx with the words in the device; chan_disconnect() is due either way.
  */
 int chan_connect(struct backend_chan *c, struct backend_dev *dev,
-                 unsigned int max_order);
+                 const char *prefix, unsigned int max_order);
 /* Starts the thread. 0 or -Exxx. */
 int chan_start(struct backend_chan *c, const struct chan_ops *ops, void *arg);
 /* Ends the thread, if there is one, and waits for it. */

@@ -84,7 +84,7 @@ void backend_fail(struct backend_dev *dev, const char *fmt, ...)
     struct xb_dev *xd = to_xb(dev);
     va_list ap;
 
-    if (atomic_load(&xd->failing))
+    if (atomic_exchange(&xd->failed, true)) /* another queue was faster */
         return;
     va_start(ap, fmt);
     vsnprintf(xd->failure, sizeof(xd->failure), fmt, ap);

@@ -28,9 +28,9 @@ struct xb_dev {
     uint64_t retry_since; /* ns; when the retrying began */
     bool told;            /* about that */
     char error[256];      /* of backend_error() */
-    /* Written by the device's thread, once, before failing is set. */
+    /* Written by the thread that sets failed, before it sets failing. */
     char failure[256];
-    atomic_bool failing;
+    atomic_bool failed, failing;
 };
 
 TAILQ_HEAD(xb_dev_list, xb_dev);

@@ -79,7 +79,7 @@ static int echo_probe(struct backend_dev *dev)
 static int echo_begin(struct backend_dev *dev, bool adopt)
 {
     struct echo *e = dev->priv;
-    int ret = chan_connect(&e->chan, dev, 0);
+    int ret = chan_connect(&e->chan, dev, "", 0);
     echo_sring_t *sring = e->chan.sring;
 
     if (ret)

@@ -4,116 +4,26 @@
  * devices.  This file is the store's side of it; vbd_serve.c does the work.
  *
  * Backend nodes read: params (the path), mode ("r" or "w"), poll-us,
- * discard-enable.  One queue; rings of up to 16 pages; x86_64-abi.
+ * discard-enable, max-queues.  Rings of up to 16 pages; x86_64-abi.
  */
-#include "backends/vbd_serve.h"
-#include "backends/chan.h"
-#include "backends/vbd_gntmem.h"
+#include "backends/vbd_queue.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <xen/io/protocols.h>
-
-#include "hv/client/kxen.h"
 
 struct vbd {
     struct backend_dev *dev;
     char path[512];
     struct vbd_image img;
-    struct backend_chan chan;
-    struct vbd_server server;
-    struct vbd_gntmem gntmem;
-    struct vbd_log *log; /* mapped in-flight memory */
-    bool keep;           /* how the server is to end */
-    bool serving;        /* server is set up */
-};
-
-/* ---- the server's outside ---- */
-
-static void vbd_notify(void *arg)
-{
-    struct vbd *v = arg;
-
-    chan_notify(&v->chan);
-}
-
-static void vbd_broken(void *arg, const char *why)
-{
-    struct vbd *v = arg;
-
-    backend_fail(v->dev, "%s", why);
-}
-
-static void vbd_refused(void *arg, const char *why, unsigned long nth)
-{
-    struct vbd *v = arg;
-
-    backend_log(v->dev, nth == 1 ? "%s" : "%s (%lu requests failed so far)",
-                why, nth);
-}
-
-/* Nothing to do but to empty the eventfd: a turn on the ring follows. */
-static void vbd_ready(void *arg, int fd)
-{
-    struct vbd *v = arg;
-    eventfd_t n;
-
-    if (fd == v->chan.evt_fd && !eventfd_read(fd, &n))
-        chan_count(&v->chan.events_in, n);
-}
-
-/* ---- the thread ---- */
-
-static void vbd_begin(void *arg)
-{
-    struct vbd *v = arg;
-
-    vbd_io_watch(&v->server.io, v->chan.evt_fd);
-    vbd_io_watch(&v->server.io, v->chan.stop_fd);
-    vbd_server_begin(&v->server);
-}
-
-static bool vbd_turn(void *arg)
-{
-    struct vbd *v = arg;
-
-    return vbd_server_turn(&v->server);
-}
-
-static bool vbd_arm(void *arg)
-{
-    struct vbd *v = arg;
-
-    return vbd_server_arm(&v->server);
-}
-
-static void vbd_wait(void *arg)
-{
-    struct vbd *v = arg;
-
-    vbd_server_wait(&v->server);
-}
-
-/* I/O belongs to the thread that submitted it, and must end before it does. */
-static void vbd_end(void *arg)
-{
-    struct vbd *v = arg;
-
-    vbd_server_end(&v->server, v->keep);
-}
-
-static const struct chan_ops vbd_chan_ops = {
-    .begin = vbd_begin,
-    .end = vbd_end,
-    .turn = vbd_turn,
-    .arm = vbd_arm,
-    .wait = vbd_wait,
+    unsigned int max_queues; /* offered */
+    unsigned int nr_queues;  /* that the frontend made */
+    struct vbd_queue queue[VBD_MAX_QUEUES];
 };
 
 /* ---- probe ---- */
@@ -175,13 +85,27 @@ static void publish_features(struct vbd *v)
                      VBD_MAX_INDIRECT);
     backend_write_be(dev, "max-ring-page-order", "%u", CHAN_MAX_ORDER);
     backend_write_be(dev, "max-ring-pages", "%u", CHAN_MAX_PAGES);
-    backend_write_be(dev, "multi-queue-max-queues", "1");
+    backend_write_be(dev, "multi-queue-max-queues", "%u", v->max_queues);
     backend_write_be(dev, "feature-discard", "%d", v->img.discard);
     if (v->img.discard) {
         backend_write_be(dev, "discard-granularity", "%u", v->img.discard_unit);
         backend_write_be(dev, "discard-alignment", "0");
         backend_write_be(dev, "discard-secure", "0");
     }
+}
+
+/*
+ * A thread each: more than there are CPUs only wait for each other.  What an
+ * earlier process offered may have been more.
+ */
+static unsigned int max_queues(struct backend_dev *dev)
+{
+    int64_t n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (dev->adopting)
+        return VBD_MAX_QUEUES;
+    backend_read_be_num(dev, "max-queues", &n);
+    return n < 1 ? 1 : n > VBD_MAX_QUEUES ? VBD_MAX_QUEUES : (unsigned int)n;
 }
 
 static int vbd_probe(struct backend_dev *dev)
@@ -206,6 +130,7 @@ static int vbd_probe(struct backend_dev *dev)
     }
     backend_read_be_num(dev, "discard-enable", &discard);
     v->img.discard = v->img.discard && discard;
+    v->max_queues = max_queues(dev);
     dev->priv = v;
     if (!dev->adopting)
         publish_features(v);
@@ -235,79 +160,39 @@ static int check_frontend(struct vbd *v)
                              "here",
                              proto, XEN_IO_PROTO_ABI_X86_64);
     backend_read_fe_num(dev, "multi-queue-num-queues", &queues);
-    if (queues != 1)
+    if (!queues || queues > v->max_queues)
         return backend_error(dev, -EINVAL,
-                             "the frontend wants %" PRIu64 " queues, 1 was "
-                             "offered",
-                             queues);
+                             "the frontend wants %" PRIu64 " queues, up to %u "
+                             "were offered",
+                             queues, v->max_queues);
+    v->nr_queues = (unsigned int)queues;
     return 0;
 }
 
-static void log_key(struct vbd *v, char *key, size_t size)
+static int connect_queues(struct vbd *v)
 {
-    snprintf(key, size, "vbd/%s", v->dev->devid);
-}
+    char prefix[24] = "";
+    unsigned int i;
+    int ret = 0;
 
-static int map_log(struct vbd *v)
-{
-    kxctrl *k = kxctrl_open();
-    char key[64];
-    void *p;
-    int fd, ret;
-
-    if (!k)
-        return backend_error(v->dev, -errno, "cannot reach the hypervisor");
-    log_key(v, key, sizeof(key));
-    ret = kxctrl_inflight_get(k, v->dev->domid, key, sizeof(*v->log), &fd);
-    kxctrl_close(k);
-    if (ret)
-        return backend_error(v->dev, ret,
-                             "no memory for the in-flight log from the "
-                             "hypervisor: %s",
-                             strerror(-ret));
-    p = mmap(NULL, sizeof(*v->log), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    ret = p == MAP_FAILED ? -errno : 0;
-    close(fd);
-    if (!ret)
-        v->log = p;
+    for (i = 0; i < v->nr_queues && !ret; i++) {
+        if (v->nr_queues > 1)
+            snprintf(prefix, sizeof(prefix), "queue-%u/", i);
+        ret = vbd_queue_connect(&v->queue[i], v->dev, i, prefix);
+    }
     return ret;
 }
 
-static int start_server(struct vbd *v, bool adopt)
+static int run_queues(struct vbd *v, bool adopt)
 {
-    struct vbd_server_params p = {
-        .sring = v->chan.sring,
-        .ring_size = v->chan.nr_pages * RING_PAGE_SIZE,
-        .log = v->log,
-        .adopt = adopt,
-        .img = &v->img,
-        .gnt = &vbd_gntmem_ops,
-        .gnt_arg = &v->gntmem,
-    };
     uint64_t persistent = 0;
-    int ret;
+    unsigned int i;
+    int ret = 0;
 
-    ret = vbd_gntmem_open(&v->gntmem, v->dev->domid);
-    if (ret)
-        return backend_error(v->dev, ret, "cannot map the domain's memory: %s",
-                             strerror(-ret));
     backend_read_fe_num(v->dev, "feature-persistent", &persistent);
-    p.persistent = persistent == 1;
-    v->server.notify = vbd_notify;
-    v->server.fail = vbd_broken;
-    v->server.ready = vbd_ready;
-    v->server.refused = vbd_refused;
-    v->server.arg = v;
-    v->server.muted = v->server.broken = v->keep = false;
-    ret = vbd_server_init(&v->server, &p);
-    if (ret == -EPROTO)
-        return backend_error(v->dev, ret,
-                             "the ring does not fit the log of its requests");
-    if (ret)
-        return backend_error(v->dev, ret, "cannot set up its I/O: %s",
-                             strerror(-ret));
-    v->serving = true;
-    return 0;
+    for (i = 0; i < v->nr_queues && !ret; i++)
+        ret = vbd_queue_run(&v->queue[i], &v->img, adopt, persistent == 1);
+    return ret;
 }
 
 /* What the disk is, after its size was looked at again. */
@@ -333,15 +218,11 @@ static int vbd_join(struct backend_dev *dev, bool adopt)
     int ret = check_frontend(v);
 
     if (!ret)
-        ret = chan_connect(&v->chan, dev, CHAN_MAX_ORDER);
-    if (!ret)
-        ret = map_log(v);
+        ret = connect_queues(v);
     if (!ret && !adopt)
         ret = publish_disk(v);
     if (!ret)
-        ret = start_server(v, adopt);
-    if (!ret)
-        ret = chan_start(&v->chan, &vbd_chan_ops, v);
+        ret = run_queues(v, adopt);
     return ret;
 }
 
@@ -355,34 +236,14 @@ static int vbd_adopt(struct backend_dev *dev)
     return vbd_join(dev, true);
 }
 
-static void drop_log(struct vbd *v)
-{
-    kxctrl *k = kxctrl_open();
-    char key[64];
-
-    log_key(v, key, sizeof(key));
-    if (k) {
-        kxctrl_inflight_drop(k, v->dev->domid, key);
-        kxctrl_close(k);
-    }
-}
-
 static void vbd_disconnect(struct backend_dev *dev, bool keep)
 {
     struct vbd *v = dev->priv;
 
-    v->keep = keep;
-    chan_stop(&v->chan);
-    if (v->serving)
-        vbd_server_exit(&v->server);
-    v->serving = false;
-    vbd_gntmem_close(&v->gntmem);
-    if (v->log)
-        munmap(v->log, sizeof(*v->log));
-    v->log = NULL;
+    for (unsigned int i = 0; i < v->nr_queues; i++)
+        vbd_queue_stop(&v->queue[i], keep);
     if (!keep)
-        drop_log(v);
-    chan_disconnect(&v->chan);
+        vbd_queue_drop_logs(dev);
 }
 
 /* ---- the rest ---- */
@@ -391,32 +252,52 @@ static void vbd_changed(struct backend_dev *dev, const char *node)
 {
     struct vbd *v = dev->priv;
 
-    if (!strcmp(node, "poll-us"))
-        atomic_store(&v->chan.poll_us, backend_poll_us(dev));
+    for (unsigned int i = 0; i < v->nr_queues; i++)
+        if (!strcmp(node, "poll-us"))
+            atomic_store(&v->queue[i].chan.poll_us, backend_poll_us(dev));
 }
 
-static void add(json_t *obj, const char *name, atomic_ulong *value)
+/* The sum over all queues of the counter at `offset` in a struct vbd_queue. */
+static void add(const struct vbd *v, json_t *obj, const char *name,
+                size_t offset)
 {
-    json_object_set_new(obj, name,
-                        json_integer((json_int_t)atomic_load_explicit(
-                            value, memory_order_relaxed)));
+    json_int_t sum = 0;
+
+    for (unsigned int i = 0; i < v->nr_queues; i++) {
+        const char *q = (const char *)&v->queue[i];
+
+        sum += (json_int_t)atomic_load_explicit(
+            (const atomic_ulong *)(const void *)(q + offset),
+            memory_order_relaxed);
+    }
+    json_object_set_new(obj, name, json_integer(sum));
 }
 
 static void vbd_stats(struct backend_dev *dev, json_t *obj)
 {
+    static const struct {
+        const char *name;
+        size_t offset;
+    } counters[] = {
+        {"requests", offsetof(struct vbd_queue, server.count.requests)},
+        {"errors", offsetof(struct vbd_queue, server.count.errors)},
+        {"reads", offsetof(struct vbd_queue, server.count.reads)},
+        {"writes", offsetof(struct vbd_queue, server.count.writes)},
+        {"flushes", offsetof(struct vbd_queue, server.count.flushes)},
+        {"discards", offsetof(struct vbd_queue, server.count.discards)},
+        {"sectors_read", offsetof(struct vbd_queue, server.count.sectors_read)},
+        {"sectors_written",
+         offsetof(struct vbd_queue, server.count.sectors_written)},
+        {"events_in", offsetof(struct vbd_queue, chan.events_in)},
+        {"events_out", offsetof(struct vbd_queue, chan.events_out)},
+        {"sleeps", offsetof(struct vbd_queue, chan.sleeps)},
+    };
     struct vbd *v = dev->priv;
-    struct vbd_counters *c = &v->server.count;
 
     json_object_set_new(obj, "image", json_string(v->path));
-    add(obj, "requests", &c->requests);
-    add(obj, "errors", &c->errors);
-    add(obj, "reads", &c->reads);
-    add(obj, "writes", &c->writes);
-    add(obj, "flushes", &c->flushes);
-    add(obj, "discards", &c->discards);
-    add(obj, "sectors_read", &c->sectors_read);
-    add(obj, "sectors_written", &c->sectors_written);
-    chan_stats(&v->chan, obj);
+    json_object_set_new(obj, "queues", json_integer(v->nr_queues));
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+        add(v, obj, counters[i].name, counters[i].offset);
 }
 
 static const struct backend_ops vbd_ops = {

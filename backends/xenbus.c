@@ -105,6 +105,7 @@ static void dev_disconnect(struct xb_dev *xd, bool keep)
     xd->dev.ops->disconnect(&xd->dev, keep);
     xd->view.connected = false;
     atomic_store(&xd->failing, false);
+    atomic_store(&xd->failed, false);
 }
 
 static void fe_watch_name(struct xb_dev *xd, char *path, char *token)
@@ -305,6 +306,7 @@ static bool act_connect(struct xb_dev *xd)
     xd->error[0] = '\0';
     xd->dev.adopting = false;
     atomic_store(&xd->failing, false);
+    atomic_store(&xd->failed, false);
     xd->view.connected = true;
     ret = xd->dev.ops->connect(&xd->dev);
     if (!ret) {
@@ -323,6 +325,7 @@ static bool act_adopt(struct xb_dev *xd)
 
     xd->error[0] = '\0';
     atomic_store(&xd->failing, false);
+    atomic_store(&xd->failed, false);
     xd->view.connected = true;
     if (xd->dev.ops->adopt)
         ret = xd->dev.ops->adopt(&xd->dev);

@@ -7,7 +7,7 @@
 #include "hv/domain.h"
 
 #define INFLIGHT_KEY_MAX 64
-#define INFLIGHT_MAX     64 /* regions of one domain */
+#define INFLIGHT_MAX     512 /* regions of one domain: one a disk's queue */
 #define INFLIGHT_SIZE    (16u << 20)
 
 /*

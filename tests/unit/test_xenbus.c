@@ -259,6 +259,104 @@ static void test_disk_big_ring(void **state)
     blk_works(&f);
 }
 
+/* ---- a disk with several queues ---- */
+
+#define QUEUES 3
+
+/* Queue i has its ring at page + i and port port + i. */
+static void mq_up(struct blk_front *q, const char *id, unsigned int page,
+                  int port)
+{
+    char node[48];
+    int i;
+
+    for (i = 0; i < QUEUES; i++) {
+        fx_front("vbd", id, q[i].fe);
+        fx_back("vbd", id, q[i].be);
+        q[i].port = port + i;
+    }
+    /* Before the device is there; whatever CPUs this machine has. */
+    fx_write(q->be, "max-queues", "4");
+    fx_add_device("vbd", id, fx.image);
+    fx_await(q->be, "state", XenbusStateInitWait);
+    fx_num(q->fe, "multi-queue-num-queues", QUEUES);
+    for (i = 0; i < QUEUES; i++) {
+        XEN_FRONT_RING_INIT(&q[i].ring,
+                            (blkif_sring_t *)fx.page[page + (unsigned)i], 4096);
+        snprintf(node, sizeof(node), "queue-%d/ring-ref", i);
+        fx_num(q->fe, node, page + (unsigned)i);
+        snprintf(node, sizeof(node), "queue-%d/event-channel", i);
+        fx_num(q->fe, node, (unsigned)(port + i));
+    }
+    fx_write(q->fe, "state", "3");
+    fx_await(q->be, "state", XenbusStateConnected);
+    fx_write(q->fe, "state", "4");
+}
+
+static json_int_t disk_stat(const char *name)
+{
+    json_t *stats = backends_stats_json(fx.b);
+    json_t *dev = json_array_get(json_object_get(stats, "devices"), 0);
+    json_int_t v = json_integer_value(json_object_get(dev, name));
+
+    json_decref(stats);
+    return v;
+}
+
+/* Each ring works by itself, what one wrote the others read, also after us. */
+static void test_queues(void **state)
+{
+    struct blk_front q[QUEUES];
+    int i, round;
+
+    (void)state;
+    mq_up(q, "51712", 20, 1);
+    for (round = 0; round < 2; round++) {
+        for (i = 0; i < QUEUES; i++)
+            blk_works(&q[i]);
+        memset(fx.page[100], 0x5a, 4096);
+        assert_int_equal(blk_do(&q[0], BLKIF_OP_WRITE, 800, 100), 0);
+        assert_int_equal(blk_do(&q[2], BLKIF_OP_READ, 800, 101), 0);
+        assert_memory_equal(fx.page[100], fx.page[101], 4096);
+        assert_int_equal(disk_stat("queues"), QUEUES);
+        assert_int_equal(disk_stat("requests"), QUEUES * 61 + 2);
+        fx_backends_restart();
+    }
+    /* Unanswered requests of each queue are found in its own log. */
+    for (i = 0; i < QUEUES; i++)
+        blk_works(&q[i]);
+    /* Reconnected with one queue it is what a disk always was. */
+    fx_write(q->fe, "state", "6");
+    fx_await(q->be, "state", XenbusStateClosed);
+    fx_write(q->fe, "multi-queue-num-queues", "1");
+    fx_write(q->fe, "state", "1");
+    fx_await(q->be, "state", XenbusStateInitWait);
+    XEN_FRONT_RING_INIT(&q->ring, (blkif_sring_t *)fx.page[30], 4096);
+    fx_num(q->fe, "ring-ref", 30);
+    fx_num(q->fe, "event-channel", 5);
+    q->port = 5;
+    fx_write(q->fe, "state", "3");
+    fx_await(q->be, "state", XenbusStateConnected);
+    blk_works(q);
+    assert_int_equal(disk_stat("queues"), 1);
+}
+
+/* One bad ring of several costs the guest the disk, once. */
+static void test_garbage_in_two_queues(void **state)
+{
+    struct blk_front q[QUEUES];
+    int i;
+
+    (void)state;
+    mq_up(q, "51712", 20, 1);
+    for (i = 1; i < QUEUES; i++) {
+        q[i].ring.sring->req_prod += 1000;
+        eventfd_write(fx.to_back[q[i].port], 1);
+    }
+    fx_await(q->be, "state", XenbusStateClosing);
+    assert_true(fx_logged("req_prod is 1000"));
+}
+
 static void test_no_image(void **state)
 {
     char be[128];
@@ -307,7 +405,10 @@ static const char *const junk[][2] = {
     {"ring-page-order", "5"},
     {"ring-page-order", "4294967296"},
     {"protocol", "x86_32-abi"},
-    {"multi-queue-num-queues", "2"},
+    {"multi-queue-num-queues", "2"}, /* and no queue-0/ */
+    {"multi-queue-num-queues", "0"},
+    {"multi-queue-num-queues", "17"},
+    {"multi-queue-num-queues", "4294967297"},
     {"ring-ref", ""},
 };
 
@@ -398,10 +499,13 @@ static void test_store_dies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_echo),        T(test_reconnect),    T(test_unplug),
-        T(test_restart),     T(test_disk),         T(test_disk_big_ring),
-        T(test_no_image),    T(test_garbage_ring), T(test_junk_nodes),
-        T(test_junk_states), T(test_state_flood),  T(test_store_dies),
+        T(test_echo),        T(test_reconnect),
+        T(test_unplug),      T(test_restart),
+        T(test_disk),        T(test_disk_big_ring),
+        T(test_queues),      T(test_garbage_in_two_queues),
+        T(test_no_image),    T(test_garbage_ring),
+        T(test_junk_nodes),  T(test_junk_states),
+        T(test_state_flood), T(test_store_dies),
     };
     char bin[600];
 
