@@ -54,7 +54,7 @@ linux_run() {
 
 # linux_disk_test FLAVOUR [LINE...]: see tests/kvm/linux_disk_*.sh.
 linux_disk_test() {
-    local flavour=$1 kernel initramfs disk ro
+    local flavour=$1 kernel initramfs disk ro queues
     shift
     kernel=$(linux_kernel "$flavour") || { rc=$?; echo "$kernel"; exit $rc; }
     mkdir "$KXEN_TEST_TMP/root"
@@ -71,6 +71,11 @@ linux_disk_test() {
     grep -q '^RW ok' "$LINUX_OUT" || fail "the guest did not read what it wrote"
     grep -q "^RO $(md5sum <"$ro" | cut -d' ' -f1) refused" "$LINUX_OUT" ||
         fail "the read-only disk was written, or is another"
+    # One for each vCPU, as far as there are CPUs here to serve them.
+    queues=$(sed -n 's/.*vcpus = \([0-9]*\).*/\1/p' <<<"$*")
+    [ "$queues" -le "$(nproc)" ] || queues=$(nproc)
+    grep -q "^QUEUES $queues$" "$LINUX_OUT" ||
+        fail "the disk does not have $queues queues"
     ext4_check "$disk"
     ext4_compare "$disk" "$LINUX_OUT"
     # 48 MiB were deleted and trimmed, some 13 are there.
@@ -81,6 +86,7 @@ linux_disk_test() {
 # shellcheck disable=SC2016
 DISK_SCRIPT='
 dmesg | grep "blkfront: xvda"
+echo "QUEUES $(ls /sys/block/xvda/mq | wc -l)"
 mount -t ext4 -o discard /dev/xvda /mnt || exit 1
 cd /mnt
 dd if=/dev/urandom of=big bs=1M count=8 2>/dev/null
