@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "dom0/dom0_log.h"
+#include "dom0/dump.h"
 #include "dom0/record.h"
 
 /* Is the record's domain still that domain?  Ids are used again. */
@@ -64,6 +65,7 @@ static void adopt_one(void *arg, uint32_t domid, json_t *rec)
     }
     dom_link(dom);
     dom->existed = lives(dom);
+    dump_recover(dom);
     if (dom->state == DOM_BUILDING) {
         dom0_info("domain \"%s\" (%u) was half made: removing it%s",
                   dom->cfg->name, dom->domid,

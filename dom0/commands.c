@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The control socket's commands: each takes its arguments and answers. */
-#include "dom0/dom0.h"
+#include "dom0/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,13 +13,12 @@
 #define LIST_MAX      512
 #define DMESG_MAX     (256u << 10)
 
-static const char *arg_str(json_t *args, const char *key)
+const char *arg_str(json_t *args, const char *key)
 {
     return json_string_value(json_object_get(args, key));
 }
 
-/* The domain a command names, or NULL with the request answered. */
-static struct dom *arg_dom(struct dom0 *d0, struct request *req, json_t *args)
+struct dom *arg_dom(struct dom0 *d0, struct request *req, json_t *args)
 {
     json_t *key = json_object_get(args, "domain");
     char number[24];
@@ -73,9 +72,7 @@ static void deferred_expired(void *arg)
     deferred_free(d);
 }
 
-/* Has fn called again once the store is back, or says that it is not. */
-static void defer(struct dom0 *d0, struct request *req, json_t *args,
-                  control_fn *fn)
+void defer(struct dom0 *d0, struct request *req, json_t *args, control_fn *fn)
 {
     struct deferred *d = calloc(1, sizeof(*d));
     struct deferred **at = &d0->deferred;
@@ -169,6 +166,32 @@ static void cmd_create(void *owner, struct request *req, json_t *args)
     dom_create(d0, cfg, json_is_true(json_object_get(args, "paused")), req);
 }
 
+/* Of this client: a create that is not finished is taken back. */
+static void cmd_cancel(void *owner, struct request *req, json_t *args)
+{
+    struct request *which = request_sibling(req, json_object_get(args, "of"));
+    struct dom0 *d0 = owner;
+    struct deferred *d = d0->deferred;
+    struct dom *dom = d0->doms;
+
+    while (dom && (!which || dom->creator != which))
+        dom = dom->next;
+    while (d && d->req != which)
+        d = d->next;
+    if (dom) {
+        why_set(&dom->failed, -EINTR, NULL,
+                "interrupted: nothing is left of "
+                "it");
+        dom->restart = false;
+        dom_end(dom);
+    } else if (which && d) {
+        deferred_take(d);
+        request_fail(d->req, NULL, "interrupted: nothing was made");
+        deferred_free(d);
+    }
+    request_ok(req, json_pack("{s:b}", "found", (dom || (which && d))));
+}
+
 /* xl's six letters: running, blocked, paused, shutdown, crashed, dying. */
 static void state_letters(uint32_t flags, char out[7])
 {
@@ -192,25 +215,46 @@ static void state_letters(uint32_t flags, char out[7])
         out[0] = 'r';
 }
 
+/* Of a domain that is down: how that came. */
+static void add_end(json_t *out, struct dom *dom, unsigned reason)
+{
+    char story[768];
+
+    dom_story(dom, story, sizeof(story));
+    json_object_set_new(out, "reason",
+                        json_string(shutdown_reason_name(reason)));
+    json_object_set_new(out, "story", json_string(story));
+    if (dom->core)
+        json_object_set_new(out, "core", json_string(dom->core));
+}
+
 static json_t *info_json(struct dom0 *d0,
                          const struct xen_domctl_getdomaininfo *info)
 {
     struct dom *dom = dom_by_id(d0, info->domain);
     char uuid[DOMAIN_UUID_CHARS + 1], letters[7];
+    json_t *out;
 
     handle_to_uuid(info->handle, uuid);
     state_letters(info->flags, letters);
-    return json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:f, s:s}", "domid",
-        (int)info->domain, "name",
-        dom             ? dom->cfg->name
-        : !info->domain ? "Domain-0"
-                        : "(unknown)",
-        "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages * 4,
-        "maxmem_kib", (json_int_t)info->max_pages * 4, "vcpus",
-        (int)info->nr_online_vcpus, "max_vcpus", (int)info->max_vcpu_id + 1,
-        "state", letters, "cpu_seconds", info->cpu_time / 1e9, "managed",
-        dom ? dom_state_name(dom->state) : "no");
+    out = json_pack("{s:i, s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:f, s:s}",
+                    "domid", (int)info->domain, "name",
+                    dom             ? dom->cfg->name
+                    : !info->domain ? "Domain-0"
+                                    : "(unknown)",
+                    "uuid", uuid, "memory_kib", (json_int_t)info->tot_pages * 4,
+                    "maxmem_kib", (json_int_t)info->max_pages * 4, "vcpus",
+                    (int)info->nr_online_vcpus, "max_vcpus",
+                    (int)info->max_vcpu_id + 1, "state", letters, "cpu_seconds",
+                    info->cpu_time / 1e9, "managed",
+                    dom ? dom_state_name(dom->state) : "no");
+    if (dom)
+        json_object_set_new(out, "started", json_integer(dom->started));
+    if (dom && (info->flags & XEN_DOMINF_shutdown))
+        add_end(out, dom,
+                info->flags >> XEN_DOMINF_shutdownshift &
+                    XEN_DOMINF_shutdownmask);
+    return out;
 }
 
 static void cmd_list(void *owner, struct request *req, json_t *args)
@@ -283,7 +327,6 @@ static void cmd_info(void *owner, struct request *req, json_t *args)
 {
     struct xen_domctl_getdomaininfo info;
     struct dom0 *d0 = owner;
-    char story[512] = "";
     struct dom *dom;
     json_t *out;
     int rc;
@@ -301,10 +344,7 @@ static void cmd_info(void *owner, struct request *req, json_t *args)
                      strerror(-rc));
         return;
     }
-    kxctrl_crash_reason(d0->hv, dom->domid, story, sizeof(story));
     out = info_json(d0, &info);
-    json_object_set_new(out, "story", json_string(story));
-    json_object_set_new(out, "started", json_integer(dom->started));
     json_object_set_new(out, "config", domain_config_to_json(dom->cfg));
     json_object_set_new(out, "devices", stats_of(d0, dom->domid, "devices"));
     json_object_set_new(out, "consoles", stats_of(d0, dom->domid, "consoles"));
@@ -321,9 +361,7 @@ static void cmd_domid(void *owner, struct request *req, json_t *args)
                                   "name", dom->cfg->name, "uuid", dom->uuid));
 }
 
-/* hv's result for people; answers the request. */
-static void answer(struct request *req, struct dom *dom, int rc,
-                   const char *what)
+void answer(struct request *req, struct dom *dom, int rc, const char *what)
 {
     if (!rc)
         request_ok(req, json_pack("{s:i}", "domid", (int)dom->domid));
@@ -332,9 +370,7 @@ static void answer(struct request *req, struct dom *dom, int rc,
                      dom->cfg->name, dom->domid, strerror(-rc));
 }
 
-/* Refuses while the domain is being built or ended. */
-static struct dom *arg_dom_running(struct dom0 *d0, struct request *req,
-                                   json_t *args)
+struct dom *arg_dom_running(struct dom0 *d0, struct request *req, json_t *args)
 {
     struct dom *dom = arg_dom(d0, req, args);
 
@@ -361,6 +397,10 @@ static void cmd_pause(void *owner, struct request *req, json_t *args)
 {
     struct dom *dom = arg_dom_running(owner, req, args);
 
+    if (dom && dom->dump_paused) {
+        dom->dump_keeps_paused = true;
+        dom_record(dom);
+    }
     if (dom)
         answer(req, dom,
                is_paused(dom) ? 0
@@ -375,7 +415,10 @@ static void cmd_unpause(void *owner, struct request *req, json_t *args)
 
     if (!dom)
         return;
-    if (!dom->launched) {
+    if (dom->dump_paused) { /* as soon as the dump is made */
+        dom->dump_keeps_paused = false;
+        rc = dom_record(dom);
+    } else if (!dom->launched) {
         dom->start_paused = false;
         rc = dom_launch(dom);
     } else if (is_paused(dom)) {
@@ -497,17 +540,15 @@ static void cmd_console(void *owner, struct request *req, json_t *args)
 }
 
 const struct control_command dom0_commands[] = {
-    {"help", cmd_help},
-    {"create", cmd_create},
-    {"list", cmd_list},
-    {"info", cmd_info},
-    {"domid", cmd_domid},
-    {"pause", cmd_pause},
-    {"unpause", cmd_unpause},
-    {"shutdown", cmd_shutdown},
-    {"destroy", cmd_destroy},
-    {"wait", cmd_wait},
-    {"dmesg", cmd_dmesg},
-    {"console", cmd_console},
-    {NULL, NULL},
+    {"help", cmd_help},           {"create", cmd_create},
+    {"list", cmd_list},           {"info", cmd_info},
+    {"domid", cmd_domid},         {"pause", cmd_pause},
+    {"unpause", cmd_unpause},     {"shutdown", cmd_shutdown},
+    {"destroy", cmd_destroy},     {"wait", cmd_wait},
+    {"dmesg", cmd_dmesg},         {"console", cmd_console},
+    {"cancel", cmd_cancel},       {"rename", cmd_rename},
+    {"sysrq", cmd_sysrq},         {"dump-core", cmd_dump_core},
+    {"mem-set", cmd_mem_set},     {"mem-max", cmd_mem_max},
+    {"vcpu-list", cmd_vcpu_list}, {"vcpu-set", cmd_vcpu_set},
+    {"vcpu-pin", cmd_vcpu_pin},   {NULL, NULL},
 };

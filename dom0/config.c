@@ -69,6 +69,25 @@ int config_warn(struct domain_config *cfg, const char *fmt, ...)
     return 0;
 }
 
+int domain_name_check(const char *name, char *message, size_t size)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (name[i] == '/' || iscntrl((unsigned char)name[i])) {
+            snprintf(message, size,
+                     "expected a name without '/' and control characters, "
+                     "found '%.40s'",
+                     name);
+            return -EINVAL;
+        }
+    if (len && len <= DOMAIN_NAME_MAX)
+        return 0;
+    snprintf(message, size, "expected a name of 1 to %d bytes, found %zu",
+             DOMAIN_NAME_MAX, len);
+    return -EINVAL;
+}
+
 int domain_uuid_check(const char *text)
 {
     if (strlen(text) != DOMAIN_UUID_CHARS)

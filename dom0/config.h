@@ -89,6 +89,12 @@ json_t *domain_config_to_json(const struct domain_config *cfg);
 int domain_config_from_json(const json_t *json, struct domain_config **out,
                             struct config_error *err);
 
+/*
+ * Whether a domain may be called so: 0, or -EINVAL with what was expected and
+ * found in message (size bytes).
+ */
+int domain_name_check(const char *name, char *message, size_t size);
+
 /* An action's word: "destroy", "rename-restart" ... */
 const char *domain_action_name(enum domain_action action);
 /* The reverse: 0 or -EINVAL. */

@@ -120,23 +120,21 @@ static int apply_name(struct config_reader *r, const struct config_setting *s,
                       const struct key *key)
 {
     const char *str = s->value.str;
+    char message[128];
+    size_t bad;
     int rc = apply_string(r, s, key);
 
     if (rc)
         return rc;
-    for (size_t i = 0; str[i]; i++)
-        if (str[i] == '/' || iscntrl((unsigned char)str[i])) {
-            struct config_pos at = config_value_pos(&s->value, i);
+    for (bad = 0;
+         str[bad] && str[bad] != '/' && !iscntrl((unsigned char)str[bad]);)
+        bad++;
+    if (domain_name_check(str, message, sizeof(message))) {
+        struct config_pos at =
+            str[bad] ? config_value_pos(&s->value, bad) : s->value.pos;
 
-            return config_fail(r->err, &at,
-                               "expected a name without '/' and control "
-                               "characters, found '%.40s'",
-                               str);
-        }
-    if (!*str || strlen(str) > DOMAIN_NAME_MAX)
-        return config_fail(r->err, &s->value.pos,
-                           "expected a name of 1 to %d bytes, found %zu",
-                           DOMAIN_NAME_MAX, strlen(str));
+        return config_fail(r->err, &at, "%s", message);
+    }
     return 0;
 }
 

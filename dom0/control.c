@@ -233,6 +233,15 @@ bool request_alive(const struct request *req)
     return req->client && !req->client->dead;
 }
 
+struct request *request_sibling(const struct request *req, const json_t *id)
+{
+    struct request *other = req->client && id ? req->client->requests : NULL;
+
+    while (other && (other == req || !json_equal(other->id, (json_t *)id)))
+        other = other->next;
+    return other;
+}
+
 static struct request *request_new(struct client *c, json_t *id)
 {
     struct request *req = calloc(1, sizeof(*req));

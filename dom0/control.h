@@ -54,4 +54,7 @@ void request_event(struct request *req, const char *event, json_t *body);
 /* False once the client has hung up: replies then go nowhere. */
 bool request_alive(const struct request *req);
 
+/* Another request of the same client by its id, not yet answered, or NULL. */
+struct request *request_sibling(const struct request *req, const json_t *id);
+
 #endif

@@ -158,11 +158,25 @@ static void plan_vifs(struct dom *dom, struct plan *plan)
     }
 }
 
+static int publish_devices(struct dom *dom, const struct builder_result *built)
+{
+    struct plan plan = {.domid = dom->domid};
+    size_t i;
+    int rc;
+
+    plan_console(&plan, built);
+    for (i = 0; i < dom->cfg->nr_disks; i++)
+        plan_disk(&plan, &dom->cfg->disks[i]);
+    plan_vifs(dom, &plan);
+    rc = tstore_apply(dom->d0->store, &plan);
+    plan_free(&plan);
+    return rc;
+}
+
 static int publish(struct dom *dom, const struct builder_result *built,
                    struct why *why)
 {
     struct plan plan = {.domid = dom->domid};
-    size_t i;
     int rc;
 
     /* What an earlier bearer of the domid left must not reach this one. */
@@ -173,13 +187,8 @@ static int publish(struct dom *dom, const struct builder_result *built,
     if (!rc)
         rc = tstore_introduce(dom->d0->store, dom->domid, built->store_frame,
                               built->store_port);
-    plan_console(&plan, built);
-    for (i = 0; i < dom->cfg->nr_disks; i++)
-        plan_disk(&plan, &dom->cfg->disks[i]);
-    plan_vifs(dom, &plan);
     if (!rc)
-        rc = tstore_apply(dom->d0->store, &plan);
-    plan_free(&plan);
+        rc = publish_devices(dom, built);
     if (rc)
         why_set(why, rc,
                 rc == -ENOTCONN ? "it is being restarted; try again"
@@ -287,6 +296,10 @@ static void create_ready(struct dom *dom)
 {
     int rc = check_backends(dom, &dom->failed);
 
+    /* Whoever is killed while waiting does not know what became of it. */
+    if (!rc && dom->creator && !request_alive(dom->creator))
+        rc = why_set(&dom->failed, -EINTR, NULL,
+                     "who asked for it has gone meanwhile");
     if (!rc)
         rc = set_running(dom, &dom->failed);
     if (rc) {

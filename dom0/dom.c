@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dom0/dom0_log.h"
+#include "dom0/dump.h"
 #include "dom0/record.h"
 
 #define RECORD_VERSION 1
@@ -107,6 +108,10 @@ void dom_free(struct dom *dom)
     if (*at)
         *at = dom->next;
     devwait_cancel(dom);
+    dump_cancel(dom);
+    loop_disarm(dom->d0->loop, &dom->settle);
+    free(dom->dump_partial);
+    free(dom->core);
     waiters_drop(&dom->destroyers);
     waiters_drop(&dom->enders);
     if (dom->creator)
@@ -174,13 +179,15 @@ int dom_record(struct dom *dom)
              dom->domid);
     rec = json_pack(
         "{s:i, s:i, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:I, s:s, "
-        "s:o}",
+        "s:s*, s:s*, s:b, s:b, s:o}",
         "version", RECORD_VERSION, "domid", (int)dom->domid, "uuid", dom->uuid,
         "name", dom->cfg->name, "state", dom_state_name(dom->state), "restart",
         dom->restart, "start_paused", dom->start_paused, "launched",
-        dom->launched, "stopped", dom->stopped, "started",
+        dom->launched, "stopped", dom->stopped && !dom->unanswered, "started",
         (json_int_t)dom->started, "store_frame", (json_int_t)dom->store_frame,
-        "store_port", (json_int_t)dom->store_port, "uart", dom->uart, "config",
+        "store_port", (json_int_t)dom->store_port, "uart", dom->uart, "core",
+        dom->core, "dump", dom->dump_partial, "dump_paused", dom->dump_paused,
+        "dump_keeps_paused", dom->dump_keeps_paused, "config",
         domain_config_to_json(dom->cfg));
     if (!rec)
         return -ENOMEM;
@@ -190,6 +197,18 @@ int dom_record(struct dom *dom)
                    strerror(-rc));
     json_decref(rec);
     return rc;
+}
+
+static char *rec_str(const json_t *rec, const char *key)
+{
+    const char *text = json_string_value(json_object_get(rec, key));
+
+    return text ? strdup(text) : NULL;
+}
+
+static bool rec_bool(const json_t *rec, const char *key)
+{
+    return json_is_true(json_object_get(rec, key));
 }
 
 static json_int_t rec_int(const json_t *rec, const char *key)
@@ -222,10 +241,14 @@ struct dom *dom_from_record(struct dom0 *d0, const json_t *rec, struct why *why)
     }
     dom->domid = rec_int(rec, "domid");
     dom->state = state;
-    dom->restart = json_is_true(json_object_get(rec, "restart"));
-    dom->start_paused = json_is_true(json_object_get(rec, "start_paused"));
-    dom->launched = json_is_true(json_object_get(rec, "launched"));
-    dom->stopped = json_is_true(json_object_get(rec, "stopped"));
+    dom->restart = rec_bool(rec, "restart");
+    dom->start_paused = rec_bool(rec, "start_paused");
+    dom->launched = rec_bool(rec, "launched");
+    dom->stopped = rec_bool(rec, "stopped");
+    dom->core = rec_str(rec, "core");
+    dom->dump_partial = rec_str(rec, "dump");
+    dom->dump_paused = rec_bool(rec, "dump_paused");
+    dom->dump_keeps_paused = rec_bool(rec, "dump_keeps_paused");
     dom->started = rec_int(rec, "started");
     dom->store_frame = rec_int(rec, "store_frame");
     dom->store_port = rec_int(rec, "store_port");

@@ -44,6 +44,7 @@ struct waiters {
 };
 
 struct dom;
+struct dump_job;
 typedef void dom_fn(struct dom *dom);
 
 /* Waiting for a domain's backends to reach a state; see devwait.c. */
@@ -78,6 +79,18 @@ struct dom {
     struct waiters destroyers;
     struct waiters enders; /* `wait` commands */
     struct devwait wait;
+
+    /* Between the sight of its shutdown and what is done about that. */
+    bool unanswered;
+    unsigned reason;          /* SHUTDOWN_* */
+    struct loop_timer settle; /* for a crashed one's last words */
+    char *core;               /* the dump of its crash, if one was made */
+
+    /* A memory dump under way: dump.h. */
+    struct dump_job *dump;
+    char *dump_partial;     /* its file while it is not whole */
+    bool dump_paused;       /* it has paused the domain ... */
+    bool dump_keeps_paused; /* ... and somebody else wants that, too */
 };
 
 /* A command that came while the store was away. */
@@ -98,6 +111,7 @@ struct dom0 {
     struct backends *backends;
     struct dom *doms;
     struct deferred *deferred;
+    struct dump_job *dumps;
     json_t *ended; /* what became of the last domains; oldest first */
     struct loop_timer scan;
     bool adopted; /* records have been read: the store was there once */
@@ -206,6 +220,11 @@ void dom_resume_rename(struct dom *dom);
 int dom_ask_shutdown(struct dom *dom, const char *word);
 /* "poweroff", "reboot", "suspend", "crash", "watchdog", "soft-reset". */
 const char *shutdown_reason_name(unsigned reason);
+/*
+ * Why a domain that is down is so, in words: what hv has seen and, of a guest
+ * that gave up by itself, what its console said of that.  Empty if it runs.
+ */
+void dom_story(struct dom *dom, char *buf, size_t size);
 /*
  * Remembers how a domain ended (the first time only; story may be empty) and
  * answers those who wait for it.

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "dom0/dom0_log.h"
+#include "dom0/dump.h"
 #include "dom0/record.h"
 
-#define ENDED_MAX 64 /* remembered ends */
+#define ENDED_MAX 64  /* remembered ends */
+#define SETTLE_MS 150 /* for what a crashed guest's console still holds */
 
 static const char *const reason_names[] = {
     [SHUTDOWN_poweroff] = "poweroff", [SHUTDOWN_reboot] = "reboot",
@@ -63,10 +65,11 @@ void dom_note_end(struct dom *dom, const char *reason, const char *story)
     size_t i;
 
     if (!dom->noted) {
-        end = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:I}", "domid",
+        end = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:s*}", "domid",
                         (int)dom->domid, "name", dom->cfg->name, "uuid",
                         dom->uuid, "reason", reason, "story", story, "crashed",
-                        crashed, "when", (json_int_t)time(NULL));
+                        crashed, "when", (json_int_t)time(NULL), "core",
+                        dom->core);
         json_array_append_new(d0->ended, end);
         while (json_array_size(d0->ended) > ENDED_MAX)
             json_array_remove(d0->ended, 0);
@@ -165,21 +168,38 @@ void dom_resume_rename(struct dom *dom)
         rename_restart(dom);
 }
 
-static void act(struct dom *dom, unsigned reason, const char *story)
+static bool wants_core(enum domain_action action)
 {
-    enum domain_action action = action_for(dom, reason);
+    return action == DOMAIN_ACTION_COREDUMP_DESTROY ||
+           action == DOMAIN_ACTION_COREDUMP_RESTART;
+}
 
-    switch (action) {
-    case DOMAIN_ACTION_COREDUMP_DESTROY:
-    case DOMAIN_ACTION_COREDUMP_RESTART:
-        dom0_warn("d%u: %s: memory dumps come with a later version; going on "
-                  "without one",
-                  dom->domid, domain_action_name(action));
-        break;
-    default:
-        break;
-    }
-    switch (action) {
+static bool is_crash(unsigned reason)
+{
+    return reason == SHUTDOWN_crash || reason == SHUTDOWN_watchdog;
+}
+
+/* Those on its console learn of it also when it is to be built anew. */
+static void tell_crash(struct dom *dom, const char *story)
+{
+    const char *reason = shutdown_reason_name(dom->reason);
+    size_t i;
+
+    for (i = 0; i < dom->enders.nr && is_crash(dom->reason); i++)
+        request_event(dom->enders.reqs[i], "crashed",
+                      json_pack("{s:s, s:s, s:s*}", "reason", reason, "story",
+                                story, "core", dom->core));
+}
+
+static void act(struct dom *dom)
+{
+    const char *reason = shutdown_reason_name(dom->reason);
+    char story[768];
+
+    dom_story(dom, story, sizeof(story));
+    dom->unanswered = false;
+    tell_crash(dom, story);
+    switch (action_for(dom, dom->reason)) {
     case DOMAIN_ACTION_RESTART:
     case DOMAIN_ACTION_COREDUMP_RESTART:
         dom->restart = true;
@@ -191,26 +211,62 @@ static void act(struct dom *dom, unsigned reason, const char *story)
     case DOMAIN_ACTION_PRESERVE:
         dom->state = DOM_PRESERVED;
         dom_record(dom);
-        dom_note_end(dom, shutdown_reason_name(reason), story);
+        dom_note_end(dom, reason, story);
         break;
     default:
-        dom_note_end(dom, shutdown_reason_name(reason), story);
+        dom_note_end(dom, reason, story);
         dom_end(dom);
         break;
     }
 }
 
+static void core_made(struct dom *dom, const char *path, const struct why *why)
+{
+    (void)why; /* in the log already */
+    free(dom->core);
+    dom->core = path ? strdup(path) : NULL;
+    act(dom);
+}
+
+/* The dump first; without one if it cannot be. */
+static void act_with_core(struct dom *dom)
+{
+    struct why why = {{0}, {0}};
+    char path[512];
+    int rc = dump_crash_path(dom, path, sizeof(path), &why);
+
+    if (!rc)
+        rc = dump_start(dom, path, false, NULL, core_made, &why);
+    if (rc) {
+        dom0_warn("d%u: no memory dump: %s", dom->domid, why.text);
+        act(dom);
+    }
+}
+
+static void dom_settled(void *arg)
+{
+    struct dom *dom = arg;
+    enum domain_action action = action_for(dom, dom->reason);
+    char story[768];
+
+    dom_story(dom, story, sizeof(story));
+    dom0_info("domain \"%s\" (%u) has shut down: %s%s%s; action: %s",
+              dom->cfg->name, dom->domid, shutdown_reason_name(dom->reason),
+              *story ? ": " : "", story, domain_action_name(action));
+    /* One that the user is dumping just now has its dump. */
+    if (wants_core(action) && !dom->dump)
+        act_with_core(dom);
+    else
+        act(dom);
+}
+
 static void dom_stopped(struct dom *dom, unsigned reason)
 {
-    char story[512] = "";
-
-    dom->stopped = true;
-    kxctrl_crash_reason(dom->d0->hv, dom->domid, story, sizeof(story));
-    dom0_info("domain \"%s\" (%u) has shut down: %s%s%s; action: %s",
-              dom->cfg->name, dom->domid, shutdown_reason_name(reason),
-              *story ? ": " : "", story,
-              domain_action_name(action_for(dom, reason)));
-    act(dom, reason, story);
+    dom->stopped = dom->unanswered = true;
+    dom->reason = reason;
+    dom->settle.fn = dom_settled;
+    dom->settle.arg = dom;
+    loop_arm(dom->d0->loop, &dom->settle, is_crash(reason) ? SETTLE_MS : 0);
 }
 
 /* Somebody else destroyed it: only its traces are left to remove. */

@@ -17,6 +17,7 @@
 
 #include "dom0/devices.h"
 #include "dom0/dom0_log.h"
+#include "dom0/dump.h"
 
 #define SCAN_MS       1000  /* the store tells sooner, unless it is away */
 #define HV_WAIT_MS    10000 /* for hv to come up at the start */
@@ -233,6 +234,7 @@ static int dom0_start(struct dom0 *d0, int poll_us)
 
 static void dom0_stop(struct dom0 *d0)
 {
+    dumps_stop(d0);
     deferred_drop(d0);
     control_destroy(d0->control);
     if (d0->backends)

@@ -9,6 +9,7 @@
 #include <xen/io/xenbus.h>
 
 #include "dom0/dom0_log.h"
+#include "dom0/dump.h"
 
 #define DEVICES_MS   3000 /* for backends to finish their I/O and close */
 #define STORE_MS     200  /* between tries while the store is away */
@@ -149,6 +150,8 @@ void dom_end(struct dom *dom)
 {
     if (dom->state == DOM_ENDING && (dom->wait.active || dom->wait.timer.armed))
         return;
+    dump_cancel(dom);
+    loop_disarm(dom->d0->loop, &dom->settle);
     dom->state = DOM_ENDING;
     if (dom->domid)
         dom_record(dom);

@@ -148,15 +148,59 @@ failsafe_callback:
     pushq $TRAP_FAILSAFE
     jmp trap_common
 
-/* Exceptions do not return: registers are shown and the domain crashes. */
+/* struct trap_frame of trap.c: the vector is below what Xen pushes. */
+#define T_VECTOR 104
+#define T_RCX    112
+#define T_R11    120
+#define T_TAIL   128
+/* Those with an error code: tail has it before rip. */
+#define ERROR_CODE_VECTORS 0x60227d00
+
+/* For debuggers: register `reg` stands at rbx + off. */
+.macro saved_at reg, off
+    .cfi_escape 0x10, \reg, 3, 0x73, (\off & 0x7f) | 0x80, \off >> 7
+.endm
+
+/*
+ * Exceptions do not return: registers are shown and the domain crashes.  A
+ * debugger finds the way on from here: rbx is the frame, r12 where rip is.
+ */
+    .cfi_sections .debug_frame
 trap_common:
+    .cfi_startproc simple
+    .cfi_signal_frame
     subq $F_RCX, %rsp
     save_registers
     cld
     movq %rsp, %rdi
+    movq %rsp, %rbx
+    movq T_VECTOR(%rsp), %rcx
+    movl $ERROR_CODE_VECTORS, %eax
+    xorl %edx, %edx
+    btq %rcx, %rax
+    setc %dl
+    leaq T_TAIL(%rsp, %rdx, 8), %r12
     andq $~15, %rsp
+    .cfi_escape 0x0f, 3, 0x7c, 24, 0x06 /* the CFA: rsp, at 24(r12) */
+    .cfi_escape 0x10, 16, 2, 0x7c, 0    /* rip: at 0(r12) */
+    saved_at 15, 0
+    saved_at 14, 8
+    saved_at 13, 16
+    saved_at 12, 24
+    saved_at 6, 32
+    saved_at 3, 40
+    saved_at 10, 48
+    saved_at 9, 56
+    saved_at 8, 64
+    saved_at 0, 72
+    saved_at 1, 80
+    saved_at 4, 88
+    saved_at 5, 96
+    saved_at 2, T_RCX
+    saved_at 11, T_R11
     call trap_handle
     ud2
+    .cfi_endproc
 
     .globl trap_entries
     .balign TRAP_ENTRY_SIZE

@@ -194,7 +194,7 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
         memcpy(d->handle, a->handle, sizeof(d->handle));
     d->max_vcpus = a->max_vcpus;
     d->gnttab_nr =
-        a->max_grant_frames ? a->max_grant_frames : DEFAULT_GRANT_FRAMES;
+        a->max_grant_frames < 0 ? DEFAULT_GRANT_FRAMES : a->max_grant_frames;
     d->toolstack_pauses = a->privileged ? 0 : 1;
     atomic_init(&d->pause_count, d->toolstack_pauses);
     atomic_init(&d->refs, 1);
@@ -204,8 +204,8 @@ int domain_create(struct hv *hv, const struct domain_create_args *a,
     rc = evtchn_init(d, a->max_evtchn_port);
     if (!rc)
         rc = gnttab_init(d, d->gnttab_nr,
-                         a->max_maptrack_frames ? a->max_maptrack_frames
-                                                : DEFAULT_MAPTRACK);
+                         a->max_maptrack_frames < 0 ? DEFAULT_MAPTRACK
+                                                    : a->max_maptrack_frames);
     if (!rc && !a->privileged)
         rc = domain_init_vm(d);
     if (rc)

@@ -73,7 +73,8 @@ struct domain {
     int vm_fd, mem_fd;
     uint8_t *mem;
     uint64_t nr_frames;  /* in the memfd, hv's own included */
-    uint64_t max_pages;  /* ceiling of the guest's frames */
+    uint64_t max_pages;  /* the guest's frames are below */
+    uint64_t page_limit; /* how many it may have; at most max_pages */
     uint64_t tot_pages;  /* given to the guest now */
     uint64_t next_frame; /* populate hands out from here */
     uint64_t *frame_map; /* one bit a frame: given to the guest */
@@ -140,8 +141,9 @@ struct domain_create_args {
     const uint8_t *handle; /* 16 bytes, or NULL for zeros */
     unsigned int max_vcpus;
     uint32_t max_evtchn_port; /* highest port number */
-    uint32_t max_grant_frames;
-    uint32_t max_maptrack_frames;
+    /* As Xen's: negative is the default, 0 none at all. */
+    int32_t max_grant_frames;
+    int32_t max_maptrack_frames;
 };
 int domain_create(struct hv *hv, const struct domain_create_args *a,
                   struct domain **out);

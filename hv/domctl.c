@@ -57,7 +57,7 @@ void domctl_fill_info(struct domain *d, struct xen_domctl_getdomaininfo *i)
         i->nr_online_vcpus = 1;
     }
     i->tot_pages = d->tot_pages;
-    i->max_pages = d->max_pages;
+    i->max_pages = d->page_limit;
     i->shared_info_frame = d->shared_info_gfn;
     i->max_vcpu_id = d->max_vcpus - 1;
     i->gpaddr_bits = 40;
@@ -76,9 +76,8 @@ static long domctl_create(struct caller *c, struct xen_domctl *op)
         .handle = cd->handle,
         .max_vcpus = cd->max_vcpus,
         .max_evtchn_port = cd->max_evtchn_port ? cd->max_evtchn_port : 1023,
-        .max_grant_frames = cd->max_grant_frames > 0 ? cd->max_grant_frames : 0,
-        .max_maptrack_frames =
-            cd->max_maptrack_frames > 0 ? cd->max_maptrack_frames : 0,
+        .max_grant_frames = cd->max_grant_frames,
+        .max_maptrack_frames = cd->max_maptrack_frames,
     };
     struct domain *d;
     int rc;
@@ -156,8 +155,20 @@ static long domctl_vcpuinfo(struct domain *d, struct xen_domctl *op)
     op->u.getvcpuinfo.blocked = atomic_load(&v->where) == VCPU_ASLEEP;
     op->u.getvcpuinfo.running = atomic_load(&v->where) == VCPU_IN_GUEST;
     op->u.getvcpuinfo.cpu_time = vcpu_cpu_time(v);
-    op->u.getvcpuinfo.cpu = 0;
+    op->u.getvcpuinfo.cpu = domctl_vcpu_cpu(v);
     return 0;
+}
+
+static long domctl_affinity(struct caller *c, struct domain *d,
+                            struct xen_domctl *op)
+{
+    struct vcpu *v = find_vcpu(d, op->u.vcpuaffinity.vcpu);
+
+    if (!v)
+        return -ENOENT;
+    if (op->cmd == XEN_DOMCTL_setvcpuaffinity)
+        return domctl_set_affinity(c, v, &op->u.vcpuaffinity);
+    return domctl_get_affinity(c, v, &op->u.vcpuaffinity);
 }
 
 static long domctl_hypercall_init(struct domain *d, struct xen_domctl *op)
@@ -193,6 +204,9 @@ static long on_domain(struct caller *c, struct domain *d, struct xen_domctl *op)
         return domctl_getcontext(c, d, op);
     case XEN_DOMCTL_getvcpuinfo:
         return domctl_vcpuinfo(d, op);
+    case XEN_DOMCTL_setvcpuaffinity:
+    case XEN_DOMCTL_getvcpuaffinity:
+        return domctl_affinity(c, d, op);
     case XEN_DOMCTL_hypercall_init:
         return domctl_hypercall_init(d, op);
     case XEN_DOMCTL_setdomainhandle:

@@ -110,6 +110,7 @@ static int make_dom0(struct hv *hv)
         .privileged = true,
         .max_vcpus = 1,
         .max_evtchn_port = EVTCHN_FIFO_NR_CHANNELS - 1, /* as Xen's */
+        .max_grant_frames = -1,
         .max_maptrack_frames = 4096,
     };
 

@@ -93,6 +93,12 @@ int domain_set_max_mem(struct domain *d, uint64_t kib)
     if (!pages || pages > MAX_PAGES)
         return -EINVAL;
     pthread_mutex_lock(&d->lock);
+    if (d->mem_ready) {
+        rc = pages <= d->max_pages ? 0 : -ENOMEM;
+        if (!rc)
+            d->page_limit = pages;
+        goto out;
+    }
     if (d->frame_map || d == d->hv->dom0)
         goto out;
     rc = -ESRCH;
@@ -101,7 +107,7 @@ int domain_set_max_mem(struct domain *d, uint64_t kib)
     rc = -ENOMEM;
     if (pages > host_pages())
         goto out;
-    d->max_pages = pages;
+    d->max_pages = d->page_limit = pages;
     d->frame_map = calloc((pages + 63) / 64, 8);
     rc = d->frame_map ? pv_domain_layout(d, pages) : -ENOMEM;
     if (!rc)
@@ -170,6 +176,13 @@ static void release_frame(struct domain *d, uint64_t gfn)
         d->next_frame = gfn;
 }
 
+/* The limit may have been set below what it has. */
+static bool may_have(const struct domain *d, uint64_t more)
+{
+    return d->tot_pages <= d->page_limit &&
+           more <= d->page_limit - d->tot_pages;
+}
+
 int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns)
 {
     uint64_t gfn;
@@ -178,7 +191,7 @@ int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns)
     pthread_mutex_lock(&d->lock);
     if (!d->mem_ready)
         rc = -EINVAL;
-    else if (nr > d->max_pages - d->tot_pages)
+    else if (!may_have(d, nr))
         rc = -ENOMEM;
     for (uint64_t i = 0; i < nr && !rc; i++) {
         rc = take_frame(d, &gfn);
@@ -226,7 +239,7 @@ static int populate_extent(struct domain *d, unsigned int order, uint64_t *gfn)
     int rc = 0;
 
     pthread_mutex_lock(&d->lock);
-    if (n > d->max_pages - d->tot_pages)
+    if (!may_have(d, n))
         rc = -ENOMEM;
     for (i = 0; i < n && !rc; i++) {
         rc = take_frame(d, &g);
@@ -347,7 +360,7 @@ static long memory_count(struct caller *c, guest_addr_t arg, unsigned int cmd)
     d = reservation_domain(c, domid, &rc);
     if (!d)
         return rc;
-    rc = cmd == XENMEM_current_reservation ? d->tot_pages : d->max_pages;
+    rc = cmd == XENMEM_current_reservation ? d->tot_pages : d->page_limit;
     if (cmd == XENMEM_maximum_gpfn)
         rc = d->max_pages - 1;
     domain_put(d);

@@ -6,16 +6,16 @@
 #include "hv/domain.h"
 
 /*
- * Sizes and maps d's memfd for at most kib of RAM and makes its vCPUs.
- * -EEXIST if done before (a failure cannot be repeated either), -EINVAL if 0
- * or over 1 TiB, -ENOMEM if it is more than the host has, -ESRCH if d is dying,
- * or -errno.
+ * Sizes and maps d's memfd for at most kib of RAM and makes its vCPUs.  Later
+ * calls move the limit, also below what d has now; -ENOMEM above the first.
+ * -EEXIST after a failure or for domain 0, -EINVAL if 0 or over 1 TiB, -ENOMEM
+ * if it is more than the host has, -ESRCH if d is dying, or -errno.
  */
 int domain_set_max_mem(struct domain *d, uint64_t kib);
 
 /*
  * Gives d nr more frames, their numbers (ascending) to gfns unless NULL.
- * -ENOMEM, and none given, if that exceeds max_pages.
+ * -ENOMEM, and none given, if that exceeds the limit.
  */
 int domain_populate(struct domain *d, uint64_t nr, uint64_t *gfns);
 

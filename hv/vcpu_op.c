@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <x86intrin.h>
 #include <stdint.h>
@@ -68,6 +69,23 @@ out:
     return rc;
 }
 
+/* v stands: KVM knows the bases as the guest has left them. */
+static void get_bases(struct vcpu *v, struct vcpu_guest_context *c)
+{
+    struct kvm_sregs s;
+
+    c->fs_base = v->fs_base;
+    c->gs_base_kernel = v->gs_base_kernel;
+    c->gs_base_user = v->gs_base_user;
+    if (v->fd < 0 || ioctl(v->fd, KVM_GET_SREGS, &s) < 0)
+        return;
+    c->fs_base = s.fs.base;
+    if (v->user_mode)
+        c->gs_base_user = s.gs.base;
+    else
+        c->gs_base_kernel = s.gs.base;
+}
+
 int vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
 {
     const struct kvm_regs *r = vcpu_regs(v);
@@ -102,6 +120,7 @@ int vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
         .cs = FLAT_CS64,
         .ss = FLAT_SS,
     };
+    get_bases(v, c);
     c->ctrlreg[3] = xen_pfn_to_cr3(v->cr3 >> 12);
     c->ctrlreg[1] = xen_pfn_to_cr3(v->user_cr3 >> 12);
     c->kernel_ss = v->kernel_ss;

@@ -16,9 +16,11 @@ extern const struct kxl_command *const __stop_kxl_command_set[];
 
 /* The order in the list of commands: what is needed first comes first. */
 static const char *const order[] = {
-    "run",     "create",   "list",       "info",      "console", "pause",
-    "unpause", "shutdown", "reboot",     "destroy",   "domid",   "domname",
-    "dmesg",   "check",    "host-start", "host-stop", "help"};
+    "run",       "create",   "list",     "info",    "console", "shutdown",
+    "reboot",    "destroy",  "pause",    "unpause", "sysrq",   "dump-core",
+    "vcpu-list", "vcpu-set", "vcpu-pin", "mem-set", "mem-max", "rename",
+    "uptime",    "domid",    "domname",  "dmesg",   "check",   "host-start",
+    "host-stop", "help"};
 
 static const struct kxl_command *command_find(const char *name)
 {

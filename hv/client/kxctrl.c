@@ -192,6 +192,41 @@ int kxctrl_vcpu_getcontext(kxctrl *k, uint32_t domid, uint32_t vcpu,
     return context_op(k, XEN_DOMCTL_getvcpucontext, domid, vcpu, ctx);
 }
 
+static int affinity_op(kxctrl *k, uint32_t cmd, uint32_t domid, uint32_t vcpu,
+                       uint8_t *map, size_t size)
+{
+    struct xen_domctl op = {
+        .cmd = cmd,
+        .domain = domid,
+        .u.vcpuaffinity = {.vcpu = vcpu, .flags = XEN_VCPUAFFINITY_HARD},
+    };
+    int rc;
+    uint8_t *p = buffer(k, size, &rc);
+
+    if (rc)
+        return rc;
+    memcpy(p, map, size);
+    op.u.vcpuaffinity.cpumap_hard.bitmap.p = p;
+    op.u.vcpuaffinity.cpumap_hard.nr_bits = size * 8;
+    rc = domctl(k, &op);
+    if (!rc)
+        memcpy(map, p, size);
+    conn_arena_free(k->c, p);
+    return rc;
+}
+
+int kxctrl_vcpu_setaffinity(kxctrl *k, uint32_t domid, uint32_t vcpu,
+                            uint8_t *map, size_t size)
+{
+    return affinity_op(k, XEN_DOMCTL_setvcpuaffinity, domid, vcpu, map, size);
+}
+
+int kxctrl_vcpu_getaffinity(kxctrl *k, uint32_t domid, uint32_t vcpu,
+                            uint8_t *map, size_t size)
+{
+    return affinity_op(k, XEN_DOMCTL_getvcpuaffinity, domid, vcpu, map, size);
+}
+
 /* ---- memory ---- */
 
 static int populate_chunk(kxctrl *k, uint32_t domid, uint64_t n,

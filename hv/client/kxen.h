@@ -73,8 +73,9 @@ int kxctrl_domain_unpause(kxctrl *k, uint32_t domid);
 int kxctrl_domain_shutdown(kxctrl *k, uint32_t domid, uint8_t reason);
 
 /*
- * XEN_DOMCTL_max_mem: sets the domain's ceiling; must come once, before any
- * memory is populated, since it sizes the domain's memfd.
+ * XEN_DOMCTL_max_mem: sets the domain's ceiling.  Must come before any memory
+ * is populated, since it sizes the domain's memfd; later calls may lower it and
+ * raise it up to that (-ENOMEM beyond).
  */
 int kxctrl_domain_max_mem(kxctrl *k, uint32_t domid, uint64_t kib);
 
@@ -100,6 +101,16 @@ int kxctrl_vcpu_getcontext(kxctrl *k, uint32_t domid, uint32_t vcpu,
                            struct vcpu_guest_context *ctx);
 int kxctrl_vcpu_getinfo(kxctrl *k, uint32_t domid, uint32_t vcpu,
                         struct xen_domctl_getvcpuinfo *info);
+
+/*
+ * XEN_DOMCTL_setvcpuaffinity, hard: the host CPUs (bit n of map[n / 8]) that
+ * the vCPU's thread may run on; -EINVAL if hv can use none of them.  Both fill
+ * map, size bytes, with what holds then.
+ */
+int kxctrl_vcpu_setaffinity(kxctrl *k, uint32_t domid, uint32_t vcpu,
+                            uint8_t *map, size_t size);
+int kxctrl_vcpu_getaffinity(kxctrl *k, uint32_t domid, uint32_t vcpu,
+                            uint8_t *map, size_t size);
 
 /*
  * XEN_SYSCTL_getdomaininfolist from first_domid up; fills at most max, and

@@ -38,6 +38,8 @@ static inline int hvt_setup(void **state)
         .privileged = true,
         .max_vcpus = 1,
         .max_evtchn_port = 4095,
+        .max_grant_frames = -1,
+        .max_maptrack_frames = -1,
     };
 
     (void)state;
@@ -68,7 +70,10 @@ static inline int hvt_teardown(void **state)
 
 static inline struct domain *hvt_domain_bare(unsigned int vcpus)
 {
-    struct domain_create_args a = {.max_vcpus = vcpus, .max_evtchn_port = 1023};
+    struct domain_create_args a = {.max_vcpus = vcpus,
+                                   .max_evtchn_port = 1023,
+                                   .max_grant_frames = -1,
+                                   .max_maptrack_frames = -1};
     struct domain *d;
 
     assert_int_equal(domain_create(&hvt, &a, &d), 0);

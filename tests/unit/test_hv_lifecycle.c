@@ -23,7 +23,10 @@
 
 static void test_ids(void **state)
 {
-    struct domain_create_args a = {.max_vcpus = 1, .domid = 7};
+    struct domain_create_args a = {.max_vcpus = 1,
+                                   .domid = 7,
+                                   .max_grant_frames = -1,
+                                   .max_maptrack_frames = -1};
     struct domain *d, *e, *f;
 
     (void)state;

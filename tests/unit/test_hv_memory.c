@@ -26,7 +26,7 @@ static void test_sizes(void **state)
     assert_int_equal(domain_set_max_mem(d, (1ull << 30) + 4), -EINVAL);
     assert_int_equal(domain_populate(d, 1, NULL), -EINVAL);
     assert_int_equal(domain_set_max_mem(d, HVT_KIB), 0);
-    assert_int_equal(domain_set_max_mem(d, HVT_KIB), -EEXIST);
+    assert_int_equal(domain_set_max_mem(d, HVT_KIB + 4), -ENOMEM);
     assert_int_equal(domain_set_max_mem(hvt.dom0, HVT_KIB), -EEXIST);
     assert_int_equal(d->max_pages, 2048);
     assert_true(d->nr_frames > d->max_pages);

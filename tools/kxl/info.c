@@ -50,8 +50,12 @@ static void print_domain(const json_t *r)
     printf("%-20s: %s\n", "uuid", kxl_str(r, "uuid"));
     printf("%-20s: %s (%s)\n", "state", kxl_str(r, "state"),
            kxl_str(r, "managed"));
+    if (*kxl_str(r, "reason"))
+        printf("%-20s: %s\n", "down, because of", kxl_str(r, "reason"));
     if (*kxl_str(r, "story"))
         printf("%-20s: %s\n", "story", kxl_str(r, "story"));
+    if (*kxl_str(r, "core"))
+        printf("%-20s: %s\n", "memory dump", kxl_str(r, "core"));
     printf("%-20s: %s\n", "started", when);
     printf("%-20s: %.1f s\n", "cpu time",
            json_real_value(json_object_get(r, "cpu_seconds")));
