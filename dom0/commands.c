@@ -374,12 +374,13 @@ struct dom *arg_dom_running(struct dom0 *d0, struct request *req, json_t *args)
 {
     struct dom *dom = arg_dom(d0, req, args);
 
-    if (!dom || dom->state == DOM_RUNNING)
+    if (!dom || (dom->state == DOM_RUNNING && !dom->unanswered))
         return dom;
     request_fail(req, NULL, "domain \"%s\" (%u) is %s", dom->cfg->name,
                  dom->domid,
-                 dom->state == DOM_BUILDING ? "still being built"
-                 : dom->state == DOM_ENDING ? "already ending"
+                 dom->unanswered              ? "down"
+                 : dom->state == DOM_BUILDING ? "still being built"
+                 : dom->state == DOM_ENDING   ? "already ending"
                                             : "down, and kept for inspection");
     return NULL;
 }

@@ -10,8 +10,13 @@
 #define PTE_ADDR 0x000ffffffffff000ull
 #define ENTRIES  512u
 #define TOP      3 /* an L4's level, leaves being at 0 */
-/* How often a page is mapped, on average, at most. */
-#define PAGE_TIMES 8
+/*
+ * How often one page is shown.  Linux maps its p2m's "missing" page, its espfix
+ * stacks and its zero page by the thousand.
+ */
+#define ALIASES_MAX 16
+/* How many mappings are looked at, for each page there is. */
+#define PAGE_TIMES 64
 /* Xen's part of every L4. */
 #define XEN_FIRST 256u
 #define XEN_LAST  271u
@@ -20,6 +25,7 @@ struct walk {
     struct core_map *map;
     const struct core_mem *mem;
     const uint64_t *m2p;
+    uint8_t *seen;   /* of each page: how often */
     uint64_t tables; /* read so far */
     uint64_t pages;  /* found so far */
     /* The last run that was left out, to count each once. */
@@ -68,6 +74,11 @@ static int add_page(struct walk *w, uint64_t va, uint64_t gfn)
     uint64_t pfn = w->m2p ? w->m2p[gfn] : gfn;
     struct core_map *map = w->map;
 
+    if (w->seen[gfn] == ALIASES_MAX) {
+        map->aliases++;
+        return 0;
+    }
+    w->seen[gfn]++;
     if (map->nr && follows(&map->runs[map->nr - 1], va, gfn, pfn)) {
         map->runs[map->nr - 1].nr++;
         return 0;
@@ -156,12 +167,16 @@ int core_walk(struct core_map *map, const struct core_mem *mem, uint64_t cr3,
 
     if (top >= mem->nr_frames)
         return 0;
+    w.seen = calloc(mem->nr_pages ? mem->nr_pages : 1, 1);
+    if (!w.seen)
+        return -ENOMEM;
     /* The upper half's addresses are sign-extended. */
     rc = walk_table(&w, top, TOP, 0xffffull << 48, XEN_LAST + 1, ENTRIES - 1);
     if (!rc)
         rc = walk_table(&w, top, TOP, 0, 0, XEN_FIRST - 1);
     if (map->nr)
         qsort(map->runs, map->nr, sizeof(*map->runs), run_order);
+    free(w.seen);
     return rc;
 }
 

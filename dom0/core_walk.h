@@ -32,6 +32,7 @@ struct core_map {
     struct core_run *runs; /* by ascending va */
     size_t nr, size;
     uint64_t left_out; /* runs beyond CORE_RUNS_MAX */
+    uint64_t aliases;  /* further mappings of pages shown often already */
     bool cut;          /* more tables or mappings than can be: not all seen */
 };
 

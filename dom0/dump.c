@@ -117,8 +117,41 @@ static int stop_vcpus(struct dump_job *job, struct core_vcpu *vcpus,
     return rc;
 }
 
+static bool read_guest(const struct core_mem *mem, uint64_t cr3, uint64_t va,
+                       void *buf, size_t len)
+{
+    uint64_t at = core_translate(mem, cr3, va);
+
+    return at / CORE_PAGE < mem->nr_frames &&
+           at % CORE_PAGE + len <= CORE_PAGE &&
+           pread(mem->fd, buf, len, at) == (ssize_t)len;
+}
+
+/*
+ * Linux's hypercall stub has no unwind data, and two registers of its own on
+ * the stack.  The two pops behind its SYSCALL are done for it: a debugger that
+ * knows no better finds the return address on top, and is right.
+ */
+static void leave_stub(const struct core_mem *mem, struct core_vcpu *v)
+{
+    static const uint8_t pops[] = {0x41, 0x5b, 0x59}; /* pop r11; pop rcx */
+    struct cpu_user_regs *r = &v->ctx.user_regs;
+    uint64_t cr3 = (uint64_t)xen_cr3_to_pfn(v->ctx.ctrlreg[3]) << 12;
+    uint8_t code[sizeof(pops)];
+    uint64_t words[2];
+
+    if (!read_guest(mem, cr3, r->rip, code, sizeof(code)) ||
+        memcmp(code, pops, sizeof(pops)) ||
+        !read_guest(mem, cr3, r->rsp, words, sizeof(words)))
+        return;
+    r->r11 = words[0];
+    r->rcx = words[1];
+    r->rsp += sizeof(words);
+    r->rip += sizeof(pops);
+}
+
 static int write_core(struct dump_job *job, const struct core_mem *mem,
-                      const struct core_vcpu *vcpus, int fd)
+                      struct core_vcpu *vcpus, int fd)
 {
     struct core_info info = {.name = job->name,
                              .story = job->story,
@@ -127,8 +160,11 @@ static int write_core(struct dump_job *job, const struct core_mem *mem,
     uint64_t cr3 = (uint64_t)xen_cr3_to_pfn(vcpus[0].ctx.ctrlreg[3]) << 12;
     struct core_map map = {0};
     uint64_t *m2p;
+    unsigned i;
     int rc;
 
+    for (i = 0; i < job->nr_vcpus; i++)
+        leave_stub(mem, &vcpus[i]);
     job->doing = "read its page tables";
     m2p = core_read_m2p(mem, cr3, M2P_VA);
     rc = core_walk(&map, mem, cr3, m2p);
@@ -142,8 +178,7 @@ static int write_core(struct dump_job *job, const struct core_mem *mem,
     return rc;
 }
 
-static int with_memory(struct dump_job *job, const struct core_vcpu *vcpus,
-                       int fd)
+static int with_memory(struct dump_job *job, struct core_vcpu *vcpus, int fd)
 {
     struct xen_domctl_getdomaininfo info;
     struct core_mem mem = {.abort = &job->abort};

@@ -198,14 +198,15 @@ static void act(struct dom *dom)
 
     dom_story(dom, story, sizeof(story));
     dom->unanswered = false;
-    tell_crash(dom, story);
     switch (action_for(dom, dom->reason)) {
     case DOMAIN_ACTION_RESTART:
     case DOMAIN_ACTION_COREDUMP_RESTART:
+        tell_crash(dom, story);
         dom->restart = true;
         dom_end(dom);
         break;
     case DOMAIN_ACTION_RENAME_RESTART:
+        tell_crash(dom, story);
         rename_restart(dom);
         break;
     case DOMAIN_ACTION_PRESERVE:

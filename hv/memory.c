@@ -378,6 +378,33 @@ static long memory_machphys_mapping(struct caller *c, guest_addr_t arg)
     return copy_to_guest(c, arg, &m, sizeof(m)) ? -EFAULT : 0;
 }
 
+/* BIOS's int 15h, e820: what a memory map is made of. */
+struct e820_entry {
+    uint64_t addr, size;
+    uint32_t type;
+} __attribute__((packed));
+#define E820_RAM 1u
+/* As libxl, which gives PV guests that much beyond maxmem. */
+#define SLACK_BYTES (8ull << 20)
+
+/* Room up to maxmem: what a guest has not got yet is its balloon's to fill. */
+static long memory_map(struct caller *c, guest_addr_t arg)
+{
+    struct xen_memory_map m;
+    struct e820_entry e = {.type = E820_RAM};
+
+    if (!c->v)
+        return -ENOSYS;
+    if (copy_from_guest(c, &m, arg, sizeof(m)))
+        return -EFAULT;
+    e.size = (c->d->max_pages << 12) + SLACK_BYTES;
+    if (m.nr_entries &&
+        copy_to_guest(c, (guest_addr_t){(uintptr_t)m.buffer.p}, &e, sizeof(e)))
+        return -EFAULT;
+    m.nr_entries = m.nr_entries ? 1 : 0;
+    return copy_to_guest(c, arg, &m, sizeof(m)) ? -EFAULT : 0;
+}
+
 long do_memory_op(struct caller *c, const uint64_t args[6])
 {
     unsigned int cmd = args[0] & MEMOP_CMD_MASK;
@@ -395,6 +422,8 @@ long do_memory_op(struct caller *c, const uint64_t args[6])
         return memory_count(c, arg, cmd);
     case XENMEM_maximum_ram_page:
         return c->d->nr_frames;
+    case XENMEM_memory_map:
+        return memory_map(c, arg);
     case XENMEM_machphys_mapping:
         return memory_machphys_mapping(c, arg);
     default:

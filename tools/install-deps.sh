@@ -14,6 +14,8 @@ check="$test clang-format cppcheck"
 soak="$test clang"
 oracle="qemu-system-x86 cpio python3"
 
+# Either will do for reading memory dumps, but they exclude each other.
+command -v gdb >/dev/null || test="$test gdb-minimal"
 case "${1:-}" in
 build|test|check|soak|oracle) want=${!1} ;;
 *) echo "usage: $0 build|test|check|soak|oracle" >&2; exit 1 ;;

@@ -24,8 +24,8 @@ kxl destroy again || fail "destroy again"
 gone_wait again
 
 create kept badguest 'extra = "bad=ud2"' 'on_crash = "preserve"'
-is_crashed() { kxl list kept | grep -q 'c-* '; }
-wait_for 10 is_crashed || fail "the crashed domain is not kept"
+is_kept() { kxl info kept | grep -q 'c-* (preserved)'; }
+wait_for 10 is_kept || fail "the crashed domain is not kept"
 expect 0 'story' kxl info kept
 expect 1 'kept for inspection' kxl pause kept
 kxl destroy kept || fail "destroy kept"

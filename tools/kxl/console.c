@@ -19,6 +19,7 @@
 #define RETRY_MS   100
 #define LOST_MS    15000 /* dom0 away for so long: it will not come back */
 #define DRAIN_MS   1000  /* for the last words of a domain that has ended */
+#define QUIET_MS   1000  /* without output: the piped input is answered */
 #define NR_STREAMS 2
 
 enum { PV, UART };
@@ -38,6 +39,9 @@ struct session {
     uint64_t lost_ms;     /* since when dom0 is away; 0: it is not */
     int signal_fd;
     bool stdin_open;
+    bool had_input;
+    bool deaf;         /* nobody reads our output any more */
+    uint64_t heard_ms; /* the last output or input */
     bool raw;
     char typed[1024]; /* not yet sent: its stream is away just now */
     size_t nr_typed;
@@ -74,6 +78,20 @@ static void terminal_restore(struct session *s)
     if (s->raw)
         fputc('\n', stderr); /* the guest's prompt has the line */
     s->raw = false;
+}
+
+/* Nothing more will be typed, and what was has had its answer. */
+static uint64_t quiet_left_ms(const struct session *s)
+{
+    uint64_t now = now_ms();
+
+    return now < s->heard_ms + QUIET_MS ? s->heard_ms + QUIET_MS - now : 0;
+}
+
+static bool leaves_at_eof(const struct session *s)
+{
+    return s->opts->leave_at_eof && s->had_input && !s->stdin_open &&
+           !s->nr_typed;
 }
 
 static int write_all(int fd, const char *buf, size_t len)
@@ -151,13 +169,14 @@ static void stream_close(struct stream *stream)
 }
 
 /* False once the other end has hung up. */
-static bool stream_copy(struct stream *stream)
+static bool stream_copy(struct session *s, struct stream *stream)
 {
     char buf[16384];
     ssize_t n = recv(stream->fd, buf, sizeof(buf), MSG_DONTWAIT);
 
     if (n > 0) {
-        write_all(STDOUT_FILENO, buf, n);
+        s->deaf |= write_all(STDOUT_FILENO, buf, n) != 0;
+        s->heard_ms = now_ms();
         stream->offset += n;
         return true;
     }
@@ -181,6 +200,16 @@ static void watch_open(struct session *s)
         s->lost_ms = now_ms();
 }
 
+void console_say_crash(const json_t *end)
+{
+    const char *story = kxl_str(end, "story"), *core = kxl_str(end, "core");
+
+    kxl_say("the guest crashed (%s)%s%s", kxl_str(end, "reason"),
+            *story ? ": " : "", story);
+    if (*core)
+        kxl_say("its memory is dumped to %s", core);
+}
+
 /* True when the domain has ended for good. */
 static bool watch_read(struct session *s)
 {
@@ -198,6 +227,9 @@ static bool watch_read(struct session *s)
         if (!strcmp(kxl_str(msg, "event"), "restart")) {
             if (!s->opts->quiet)
                 kxl_say("the domain restarts");
+        } else if (!strcmp(kxl_str(msg, "event"), "crashed")) {
+            if (!s->opts->quiet)
+                console_say_crash(msg);
         } else if (!json_object_get(msg, "event")) {
             /* "dom0 is stopping" is no end of the domain. */
             if (json_is_true(json_object_get(msg, "ok")) ||
@@ -242,6 +274,8 @@ static bool keyboard_read(struct session *s)
         escape = memchr(buf, ESCAPE, n);
     if (escape)
         n = escape - buf;
+    s->had_input = true;
+    s->heard_ms = now_ms();
     memcpy(s->typed + s->nr_typed, buf, n);
     s->nr_typed += n;
     input_flush(s);
@@ -284,7 +318,7 @@ static void drain(struct session *s)
         while (stream->fd >= 0 && now_ms() < until) {
             struct pollfd p = {.fd = stream->fd, .events = POLLIN};
 
-            if (poll(&p, 1, DRAIN_MS) <= 0 || !stream_copy(stream))
+            if (poll(&p, 1, DRAIN_MS) <= 0 || !stream_copy(s, stream))
                 break;
         }
         log_copy(stream, kxl_int(s->end, "domid"));
@@ -307,6 +341,14 @@ static bool keyboard_wanted(struct session *s)
     return s->stdin_open && (s->raw || input_stream(s)->fd >= 0);
 }
 
+/* Milliseconds to wait at most for something to happen; -1: for ever. */
+static int patience(const struct session *s)
+{
+    if (incomplete(s))
+        return RETRY_MS;
+    return leaves_at_eof(s) ? (int)quiet_left_ms(s) : -1;
+}
+
 /* One turn; true with *how set when the session is over. */
 static bool session_turn(struct session *s, enum console_end *how)
 {
@@ -318,7 +360,7 @@ static bool session_turn(struct session *s, enum console_end *how)
         {.fd = s->signal_fd, .events = POLLIN},
     };
 
-    if (poll(p, 5, incomplete(s) ? RETRY_MS : -1) < 0 && errno != EINTR)
+    if (poll(p, 5, patience(s)) < 0 && errno != EINTR)
         return false;
     if (p[4].revents) {
         *how = CONSOLE_SIGNAL;
@@ -329,9 +371,9 @@ static bool session_turn(struct session *s, enum console_end *how)
         return true;
     }
     if (p[1].revents)
-        stream_copy(&s->streams[PV]);
+        stream_copy(s, &s->streams[PV]);
     if (p[2].revents)
-        stream_copy(&s->streams[UART]);
+        stream_copy(s, &s->streams[UART]);
     if (p[3].revents && watch_read(s)) {
         *how = CONSOLE_ENDED;
         return true;
@@ -345,6 +387,10 @@ static bool session_turn(struct session *s, enum console_end *how)
     if (s->watch)
         streams_connect(s);
     input_flush(s);
+    if (s->deaf || (leaves_at_eof(s) && !quiet_left_ms(s))) {
+        *how = CONSOLE_LEFT;
+        return true;
+    }
     return false;
 }
 
@@ -364,6 +410,7 @@ enum console_end terminal_run(const struct console_opts *opts, json_t **end)
     };
     enum console_end how;
 
+    s.heard_ms = now_ms();
     s.signal_fd = kxl_signals();
     watch_open(&s);
     streams_connect(&s);

@@ -12,7 +12,7 @@ static int console_run(const struct kxl_command *self, int argc, char **argv)
         {"type", required_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
-    struct console_opts opts = {.pv = true, .from = -1};
+    struct console_opts opts = {.pv = true, .from = -1, .leave_at_eof = true};
     json_t *reply, *end = NULL;
     int c, status = KXL_OK;
 
@@ -40,7 +40,12 @@ static int console_run(const struct kxl_command *self, int argc, char **argv)
         status = KXL_ERROR;
         break;
     case CONSOLE_ENDED:
-        kxl_say("the domain has ended: %s", kxl_str(end, "reason"));
+        if (json_is_true(json_object_get(end, "crashed"))) {
+            console_say_crash(end);
+            status = KXL_CRASHED;
+        } else {
+            kxl_say("the domain has ended: %s", kxl_str(end, "reason"));
+        }
         break;
     default:
         break;
@@ -60,6 +65,14 @@ static const struct kxl_command console_command = {
             "  -a, --all      first show all it has put out so far\n"
             "  -t, --type     pv (the default), or the trapped UART's\n"
             "  Ctrl-]         leaves; the domain runs on\n"
+            "\n"
+            "Input from a pipe is typed; when it has ended and the domain has\n"
+            "said nothing for a second, kxl leaves. Without any input\n"
+            "(</dev/null) it shows the output till the domain's end.\n"
+            "The guest does not learn how large the terminal is: say\n"
+            "stty rows R cols C there, or run resize.\n"
+            "\n"
+            "Exit status: 0, or 2 when the guest crashed meanwhile.\n"
             "\n"
             "example: kxl console -a web\n",
     .run = console_run,

@@ -94,8 +94,10 @@ static int show_console(const json_t *created)
     int status = KXL_OK;
 
     if (terminal_run(&opts, &end) == CONSOLE_ENDED &&
-        json_is_true(json_object_get(end, "crashed")))
+        json_is_true(json_object_get(end, "crashed"))) {
+        console_say_crash(end);
         status = KXL_CRASHED;
+    }
     json_decref(end);
     return status;
 }

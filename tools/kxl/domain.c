@@ -50,10 +50,12 @@ static const struct kxl_command sysrq_command = {
     .name = "sysrq",
     .args = "DOMAIN LETTER",
     .brief = "a Magic SysRq request, through control/sysrq",
-    .help = "Linux answers on its console: h lists them, w and t show tasks,\n"
-            "m memory, s syncs disks, c crashes it (for a dump).\n"
-            "\n"
-            "example: kxl sysrq web w\n",
+    .help =
+        "Linux answers on its console, as far as its kernel.sysrq allows: h\n"
+        "lists them, w and t show tasks, m memory, s syncs disks, c\n"
+        "crashes it (for a dump).\n"
+        "\n"
+        "example: kxl sysrq web w\n",
     .run = sysrq_run,
 };
 KXL_COMMAND(sysrq_command);

@@ -51,8 +51,8 @@ int kxl_connect_unix(const char *path);
 /* Prints JSON, indented, with a newline; takes the reference. */
 void kxl_print_json(json_t *json);
 /*
- * A descriptor that becomes readable at SIGTERM, SIGINT or SIGHUP, which are
- * blocked from now on.
+ * A descriptor that becomes readable at SIGTERM, SIGINT, SIGHUP or SIGQUIT,
+ * which are blocked from now on.
  */
 int kxl_signals(void);
 const char *kxl_str(const json_t *obj, const char *key);
@@ -143,6 +143,8 @@ struct console_opts {
     long long from;  /* of its output: 0 all there is, -1 only what is new */
     bool uart_input; /* where the keyboard goes */
     bool quiet;      /* say nothing of our own */
+    /* Leave when piped input has ended and the domain is quiet after it. */
+    bool leave_at_eof;
 };
 
 /*
@@ -151,6 +153,9 @@ struct console_opts {
  * reference, for CONSOLE_ENDED.
  */
 enum console_end terminal_run(const struct console_opts *opts, json_t **end);
+
+/* What dom0 tells of a crash, for people. */
+void console_say_crash(const json_t *end);
 
 /* ---- create.c ---- */
 

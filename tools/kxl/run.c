@@ -74,10 +74,14 @@ static int make_run_dir(struct run *run)
 static int unlink_one(const char *path, const struct stat *st, int type,
                       struct FTW *ftw)
 {
+    const char *dot = strrchr(path, '.');
+
     (void)st;
     (void)type;
     (void)ftw;
-    remove(path);
+    /* A dump is what the user has asked for, and has been told of. */
+    if (!strstr(path, "/dump/") || !dot || strcmp(dot, ".core"))
+        remove(path);
     return 0;
 }
 
@@ -175,8 +179,7 @@ static int status_of(const json_t *end)
     const char *story = kxl_str(end, "story");
 
     if (json_is_true(json_object_get(end, "crashed"))) {
-        kxl_say("the guest crashed (%s)%s%s", kxl_str(end, "reason"),
-                *story ? ": " : "", story);
+        console_say_crash(end);
         return KXL_CRASHED;
     }
     if (!strcmp(kxl_str(end, "reason"), "failed")) {
