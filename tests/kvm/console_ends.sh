@@ -16,7 +16,7 @@ grep -q '^t-w-o' <<<"${out//$'\r'/}" || fail "piped input is not answered: $out"
 
 kxl_forever console box </dev/null >"$KXEN_TEST_TMP/heard" 2>&1 &
 listener=$!
-HELPERS+=($listener)
+HELPERS+=("$listener")
 timeout 10 "$BIN/kxl" console -a box </dev/null >/dev/full 2>&1 ||
     fail "nobody hears the output, and kxl console stays"
 sleep 1.5
