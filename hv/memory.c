@@ -88,21 +88,21 @@ static uint64_t host_pages(void)
 int domain_set_max_mem(struct domain *d, uint64_t kib)
 {
     uint64_t pages = kib / 4;
-    int rc = -EEXIST;
+    int rc = -ESRCH;
 
     if (!pages || pages > MAX_PAGES)
         return -EINVAL;
     pthread_mutex_lock(&d->lock);
+    if (atomic_load(&d->state) == DOMAIN_DYING)
+        goto out;
     if (d->mem_ready) {
         rc = pages <= d->max_pages ? 0 : -ENOMEM;
         if (!rc)
             d->page_limit = pages;
         goto out;
     }
+    rc = -EEXIST;
     if (d->frame_map || d == d->hv->dom0)
-        goto out;
-    rc = -ESRCH;
-    if (atomic_load(&d->state) == DOMAIN_DYING)
         goto out;
     rc = -ENOMEM;
     if (pages > host_pages())

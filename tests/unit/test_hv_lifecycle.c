@@ -62,7 +62,7 @@ static void test_reference_outlives(void **state)
     assert_null(domain_get(&hvt, id));
     /* The memory is there as long as somebody holds the domain. */
     memset(domain_frame(again, 0), 1, 4096);
-    assert_int_equal(domain_set_max_mem(again, HVT_KIB), -EEXIST);
+    assert_int_equal(domain_set_max_mem(again, HVT_KIB), -ESRCH);
     domain_destroy(again); /* once is enough */
     domain_put(again);
 }

@@ -99,7 +99,8 @@ static void assert_fds(unsigned int want)
 /* A domain with memory that runs, as far as a test without KVM can tell. */
 static uint32_t make_domain(void)
 {
-    struct xen_domctl_createdomain cfg = {.max_vcpus = 2};
+    struct xen_domctl_createdomain cfg = {
+        .max_vcpus = 2, .max_grant_frames = -1, .max_maptrack_frames = -1};
     uint32_t id = 0;
 
     assert_int_equal(kxctrl_domain_create(k, &cfg, &id), 0);
