@@ -258,7 +258,16 @@ static bool serve(struct sring *r)
 static bool more_came(struct sring *r)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return load(&r->page->req_prod) != load(&r->page->req_cons);
+    return !sconn_stalled(&r->conn) &&
+           load(&r->page->req_prod) != load(&r->page->req_cons);
+}
+
+/* The same of replies: it kicks for room only where it sees a full ring. */
+static bool room_came(struct sring *r)
+{
+    return r->conn.out_first &&
+           load(&r->page->rsp_prod) - load(&r->page->rsp_cons) <
+               XENSTORE_RING_SIZE;
 }
 
 bool sring_turn(struct sring *r)
@@ -272,7 +281,7 @@ bool sring_turn(struct sring *r)
         more = serve(r);
     if (r->moved && r->notify) {
         r->notify(r);
-        more |= !sconn_stalled(&r->conn) && more_came(r);
+        more |= more_came(r) || room_came(r);
     }
     r->moved = false;
     return more && !r->conn.ignored;
