@@ -344,6 +344,7 @@ void domain_crash(struct domain *d, const char *fmt, ...)
     if (atomic_load(&d->shutdown_code) < 0)
         memcpy(d->crash_reason, why, sizeof(why));
     pthread_mutex_unlock(&d->lock);
-    domain_log(d, "crashed: %s", why);
+    /* Not one of the lines of which a domain has only so many. */
+    hv_log("d%u: crashed: %s", d->domid, why);
     domain_shutdown(d, SHUTDOWN_crash);
 }

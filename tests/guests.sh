@@ -94,6 +94,39 @@ hostile() {
     host_alive
 }
 
+# NAME SAYS LOG [ARGUMENT...]: that deed of a kernel on two vCPUs, beside
+# whatever runs. Its console SAYS so, or it is crashed if that is empty; hv's
+# log about it matches LOG. Then it is destroyed.
+bad_kernel() {
+    local what=$1 says=$2 text=$3
+    shift 3
+    create "bad-$what" badguest "extra = \"bad=$what $*\"" 'vcpus = 2' \
+        'on_crash = "preserve"' 'on_poweroff = "preserve"'
+    if [ -n "$says" ]; then
+        console_wait "$domid" "$says" 30
+    else
+        wait_for 30 log_says "$domid" "crashed: .*$text" ||
+            fail "domain $domid ($what) did not crash with '$text'"
+    fi
+    [ -z "$text" ] || wait_for 5 log_says "$domid" "$text" ||
+        fail "hv did not say '$text' about domain $domid ($what)"
+    destroy_at_once "bad-$what"
+}
+
+# A host and a domain that verifies its disk, for bad_kernel; at the end
+# bystander_is_well.
+bystander_start() {
+    host_start
+    create good verify "disk = [ \"$(make_image good.img 4),raw,xvda,w\" ]" \
+        "extra = \"$(verify_args rounds=0)\""
+    bystander=$domid
+}
+
+bystander_is_well() {
+    still_verifies "$bystander"
+    host_alive
+}
+
 log_says() {
     grep -hE "\\bd$1\\b|domain $1\\b|\\($1\\)" "$KXEN_RUN_DIR"/{hv,kxenstored,dom0}.log |
         grep -qE -- "$2"

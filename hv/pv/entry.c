@@ -218,6 +218,7 @@ int pv_vcpu_start(struct vcpu *v)
     struct kvm_sregs s;
     int rc;
 
+    pv_adopt_tables(v->d, v->cr3 >> 12, 4);
     rc = pv_install_slots(v->d, v->cr3 >> 12);
     if (!rc)
         rc = ioctl(v->fd, KVM_GET_SREGS, &s) < 0 ? -errno : 0;
@@ -746,15 +747,31 @@ void pv_broken_exit(struct vcpu *v)
         domain_crash(v->d, "v%u: a system call, but no callback for it", v->id);
     else
         domain_crash(v->d,
-                     "v%u: no room for a frame (rsp %#lx, kernel rsp %#lx)",
-                     v->id, m->guest_rsp, m->kernel_sp);
+                     "v%u: no room for a frame: rip %#lx, rsp %#lx, kernel "
+                     "stack %#lx, last page fault at %#lx",
+                     v->id, m->rip, m->rsp, m->kernel_sp,
+                     atomic_load(&v->vcpu_info)->arch.cr2);
+}
+
+/* What is wrong with the tables that v runs on, as far as it can be told. */
+static const char *tables_fault(struct vcpu *v)
+{
+    bool user = v->user_mode && v->user_cr3;
+    uint64_t cr3 = user ? v->user_cr3 : v->cr3;
+    const uint64_t *l4 = domain_frame(v->d, cr3 >> 12);
+
+    if (!l4 || !domain_owns_frame(v->d, cr3 >> 12))
+        return "; its L4 table is no frame of its own";
+    if ((l4[MON_SLOT] & PTE_ADDR) != (pv_slot_entry(v->d, 0, user) & PTE_ADDR))
+        return "; it took the hypervisor's entries out of its L4 table";
+    return "";
 }
 
 void pv_triple_fault(struct vcpu *v)
 {
     v->exits[EXIT_OTHER]++;
-    domain_crash(v->d, "v%u: triple fault, rip %#llx rsp %#llx", v->id,
-                 vcpu_regs(v)->rip, vcpu_regs(v)->rsp);
+    domain_crash(v->d, "v%u: triple fault, rip %#llx rsp %#llx%s", v->id,
+                 vcpu_regs(v)->rip, vcpu_regs(v)->rsp, tables_fault(v));
 }
 
 /* ---- hypercalls that are all about registers ---- */

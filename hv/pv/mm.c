@@ -126,6 +126,11 @@ static long update_entry(struct batch *b, uint64_t ptr, uint64_t val,
     if (rc)
         return rc;
     level = d->pv->pt_level[ptr >> 12];
+    if (level == 4 && pv_xen_slot((ptr & 4095) / 8)) {
+        domain_log(d, "changes entry %u of an L4 table, the hypervisor's",
+                   (unsigned int)(ptr & 4095) / 8);
+        return -EINVAL;
+    }
     rc = link_table(b, level, val);
     return rc ? rc : batch_add(b, ptr, level ? adjust(val) : val, how);
 }
@@ -315,6 +320,22 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
             rc = batch_add(b, (gfn << 12) + 8 * i, PTE_U | PTE_A, MON_PTE_ADD);
     }
     return rc;
+}
+
+void pv_adopt_tables(struct domain *d, uint64_t gfn, unsigned int level)
+{
+    uint64_t *t = domain_frame(d, gfn);
+
+    if (!t || !domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] == level)
+        return;
+    d->pv->pt_level[gfn] = level;
+    for (unsigned int i = 0; i < 512; i++) {
+        if (!(t[i] & PTE_P) || (level == 4 && pv_xen_slot(i)))
+            continue;
+        t[i] = adjust(t[i]);
+        if (level > 1 && !(level < 4 && (t[i] & PTE_PS)))
+            pv_adopt_tables(d, (t[i] & PTE_ADDR) >> 12, level - 1);
+    }
 }
 
 static int install_slots(struct batch *b, uint64_t l4, bool user)

@@ -176,8 +176,8 @@ static bool hv_slot(unsigned int level, uint64_t maddr)
 {
     uint64_t i = (maddr & 4095) / 8;
 
-    return level == 4 && i >= MON_FIRST_SLOT &&
-           i < MON_FIRST_SLOT + MON_NR_SLOTS;
+    return level == 4 && i >= XEN_FIRST_SLOT &&
+           i < XEN_FIRST_SLOT + XEN_NR_SLOTS;
 }
 
 /* No page that can be written to is a table: so the guest says it is none. */
@@ -523,6 +523,14 @@ static int multicall(struct mon_vcpu *m, const uint64_t a[6])
 
 /* ---- frames ---- */
 
+static void __attribute__((noreturn))
+broken(struct mon_vcpu *m, struct mon_regs *r)
+{
+    m->rip = r->rip;
+    m->rsp = r->rsp;
+    mon_give_up_broken(r);
+}
+
 /* What Xen pushes for a handler of the guest's kernel; r goes there. */
 static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
                    uint64_t handler, const uint64_t *error, bool mask)
@@ -544,7 +552,7 @@ static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
     sp -= n * 8;
     for (i = 0; i < n; i++)
         if (put_word(sp + 8 * i, f[i]))
-            mon_give_up_broken(r);
+            broken(m, r);
     if (user) {
         m->gs_user = get_gs();
         set_gs(m->gs_kernel);
@@ -682,7 +690,7 @@ void mon_from_user(struct mon_regs *r)
     r->rflags = r->r11;
     r->rsp = pushed()->rsp;
     if (!m->syscall_cb)
-        mon_give_up_broken(r);
+        broken(m, r);
     bounce(m, r, true, m->syscall_cb, 0, m->masks & 1);
     leave(m, r, false);
 }

@@ -37,6 +37,12 @@ struct pv_domain {
     pthread_mutex_t doorbell_lock;
 };
 
+/* Entries of an L4 that Xen's ABI keeps for the hypervisor. */
+static inline bool pv_xen_slot(unsigned int slot)
+{
+    return slot >= XEN_FIRST_SLOT && slot < XEN_FIRST_SLOT + XEN_NR_SLOTS;
+}
+
 /* A vCPU's own frames, in this order. */
 enum pv_vcpu_frame {
     PV_TSS,
@@ -73,6 +79,12 @@ void pv_hypercall_page(void *page);
  * that KVM has never shadowed.
  */
 int pv_install_slots(struct domain *d, uint64_t l4_gfn);
+
+/*
+ * Makes a tree that KVM has never shadowed one of tables, as pinning does.
+ * Source: the domain builder's tables are validated so by Xen.
+ */
+void pv_adopt_tables(struct domain *d, uint64_t gfn, unsigned int level);
 
 /* What slot MON_FIRST_SLOT + i of an L4 holds; user: of one for user code. */
 uint64_t pv_slot_entry(const struct domain *d, unsigned int i, bool user);

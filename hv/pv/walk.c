@@ -48,6 +48,9 @@ int guest_va_to_pte(struct vcpu *v, uint64_t va, uint64_t *pte_maddr)
 {
     uint64_t table = v->cr3 & PTE_ADDR, e;
 
+    if (pv_xen_slot(va >> 39 & 511))
+        return -EFAULT;
+
     for (int level = 3; level; level--) {
         e = entry_at(v->d, table, va, level, pte_maddr);
         if (!(e & PTE_P) || (e & PTE_PS))

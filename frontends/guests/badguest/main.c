@@ -7,7 +7,7 @@
 #include "frontends/guests/badguest/bad.h"
 #include "frontends/include/hypercall.h"
 
-#define NOWHERE              0x00007fdead000000ul
+#define NOWHERE              NOWHERE_VA
 #define OLD_SCHED_OP         6
 #define OLD_EVENT_CHANNEL_OP 16
 
@@ -114,6 +114,23 @@ static const struct {
     {"console", "garbage in the console ring's indices", bad_console},
     {"watch", "watches and nodes until the store refuses", bad_watches},
     {"state", "nonsense in the disk's store nodes", bad_states},
+    {"pins", "pins of what is no table", bad_pins},
+    {"maps", "mappings beyond its memory", bad_maps},
+    {"slots", "entries in the hypervisor's slots", bad_slots},
+    {"ownslot", "an L4 without the hypervisor's entries", bad_own_slot},
+    {"flips", "bits of its live page tables change", bad_flips},
+    {"loops", "page tables that lead to themselves", bad_loops},
+    {"race", "all vCPUs change the same page tables", bad_race},
+    {"recursion", "a page-fault handler that faults", bad_recursion},
+    {"handlers", "exception handlers where nothing is", bad_handlers},
+    {"callbacks", "an event callback where nothing is", bad_callbacks},
+    {"gdt", "senseless descriptors and tables of them", bad_descriptors},
+    {"iret", "a return to addresses that cannot be", bad_iret},
+    {"noframe", "a return by a frame that is not there", bad_iret_nowhere},
+    {"stack", "a kernel stack where nothing is", bad_stack},
+    {"counts", "hypercalls with huge counts", bad_counts},
+    {"flushes", "flushes of all translations without end", bad_flushes},
+    {"fuzz", "random hypercalls; seed=1 seconds=5", bad_fuzz},
 };
 
 static void list(void)

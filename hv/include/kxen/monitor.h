@@ -7,6 +7,9 @@
 #ifndef KXEN_MONITOR_H
 #define KXEN_MONITOR_H
 
+/* Of an L4: what Xen's ABI keeps for the hypervisor. */
+#define XEN_FIRST_SLOT 256
+#define XEN_NR_SLOTS   16
 /* L4 slots: 256 is out, since software KVM can't run it. */
 #define MON_SLOT       257
 #define DIRECTMAP_SLOT 258
