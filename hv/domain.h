@@ -19,6 +19,7 @@
 #include <urcu/rculist.h>
 #include <xen/xen.h>
 #include <xen/vcpu.h>
+#include "hv/fdsignal.h"
 
 struct evtchn_table;
 struct foreign_window;
@@ -38,8 +39,9 @@ struct hv {
     struct cds_list_head domains; /* RCU list of struct domain, by domid */
     pthread_mutex_t lock;         /* writers of domains, next_domid */
     domid_t next_domid;
-    int kvm_fd;      /* -1: no KVM, unit tests */
-    int nudge_epoll; /* hv/notify.c; -1 without */
+    int kvm_fd;               /* -1: no KVM, unit tests */
+    int nudge_epoll;          /* hv/notify.c; -1 without */
+    struct fdsignal fdsignal; /* towards domain 0's ports */
     struct domain *dom0;
     uint64_t boot_ns; /* CLOCK_MONOTONIC when system_time was 0 */
     const struct kvm_host *host;

@@ -123,13 +123,11 @@ void evtchn_vcpu_info_moved(struct vcpu *v)
 
 static void set_pending_fd(struct domain *d, struct evtchn *chn)
 {
-    uint64_t one = 1;
+    int rc = chn->fd < 0 ? 0 : fdsignal_send(&d->hv->fdsignal, chn->fd);
 
-    /* EAGAIN is a full counter: it is readable, which is all that counts. */
-    if (chn->fd >= 0 && write(chn->fd, &one, sizeof(one)) < 0 &&
-        errno != EAGAIN)
+    if (rc)
         domain_log(d, "port %u: the eventfd can't be signalled: %s", chn->port,
-                   strerror(errno));
+                   strerror(-rc));
 }
 
 /* The eventfd goes with the channel, and what it counted with it. */

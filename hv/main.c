@@ -202,6 +202,7 @@ static int serve(struct hv *hv, const char *path, const sigset_t *ends)
      * that such a close waits for).
      */
     rcu_barrier();
+    fdsignal_free(&hv->fdsignal);
     return 0;
 }
 
@@ -242,6 +243,11 @@ static int run(const struct options *o)
     hv.boot_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
     CDS_INIT_LIST_HEAD(&hv.domains);
     pthread_mutex_init(&hv.lock, NULL);
+    rc = fdsignal_init(&hv.fdsignal);
+    if (rc)
+        hv_log("no asynchronous I/O here (%s): a process of domain 0 that "
+               "means ill could hold hv up",
+               strerror(-rc));
     rc = notify_start(&hv);
     if (!rc)
         rc = make_dom0(&hv);

@@ -86,7 +86,7 @@ static void poke(struct vcpu *v)
         syscall(SYS_tgkill, getpid(), v->tid, KICK_SIGNAL);
         break;
     case VCPU_ASLEEP:
-        if (write(v->wake_fd, &one, sizeof(one)) < 0)
+        if (write(v->sleep_fd, &one, sizeof(one)) < 0)
             return; /* counter full: it is awake already */
         break;
     default:
@@ -243,14 +243,29 @@ static bool events_due(const struct vcpu *v)
 }
 
 /*
+ * Empties what woke us.  Clients may have made their eventfd blocking, or
+ * emptied it meanwhile: it is not to stop us here.
+ */
+static void empty(int fd)
+{
+    uint64_t n;
+    struct iovec iov = {&n, sizeof(n)};
+
+    if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0)
+        return; /* nothing there: a signal or the deadline */
+}
+
+/*
  * The guest waits for an event.  It is awake again on a kick (an event, a
  * poll match, a pause), or at a deadline.
  */
 static void sleep_blocked(struct vcpu *v)
 {
-    struct pollfd p = {.fd = v->wake_fd, .events = POLLIN};
-    uint64_t at = next_deadline(v), now = hv_system_time(v->d->hv), n;
-    struct iovec iov = {&n, sizeof(n)};
+    struct pollfd p[] = {
+        {.fd = v->sleep_fd, .events = POLLIN},
+        {.fd = v->wake_fd, .events = POLLIN},
+    };
+    uint64_t at = next_deadline(v), now = hv_system_time(v->d->hv);
     struct timespec ts;
 
     if (v->poll_deadline_ns && (!at || v->poll_deadline_ns < at))
@@ -262,12 +277,13 @@ static void sleep_blocked(struct vcpu *v)
     runstate_set(v, RUNSTATE_blocked);
     set_where(v, VCPU_ASLEEP);
     if (!was_kicked(v))
-        ppoll(&p, 1, at ? &ts : NULL, NULL);
+        ppoll(p, 2, at ? &ts : NULL, NULL);
     set_where(v, VCPU_IN_HV);
     runstate_set(v, RUNSTATE_running);
-    /* A client may have made it blocking: it is not to stop us here. */
-    if (preadv2(v->wake_fd, &iov, 1, -1, RWF_NOWAIT) < 0)
-        return; /* nothing there: a signal or the deadline */
+    /* One that was written after we looked costs a turn the next time. */
+    for (int i = 0; i < 2; i++)
+        if (p[i].revents)
+            empty(p[i].fd);
 }
 
 /*
@@ -542,6 +558,7 @@ static struct vcpu *vcpu_new(struct domain *d, unsigned int id)
     v->runstate.state = RUNSTATE_offline;
     v->runstate.state_entry_time = hv_system_time(d->hv);
     v->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    v->sleep_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->cond, NULL);
     return v;
@@ -556,7 +573,7 @@ int vcpu_create(struct domain *d, unsigned int id)
     if (!v)
         return -ENOMEM;
     pthread_once(&once, install_kick_handler);
-    rc = v->wake_fd < 0 ? -errno : 0;
+    rc = v->wake_fd < 0 || v->sleep_fd < 0 ? -errno : 0;
     if (!rc && d->vm_fd >= 0)
         rc = open_kvm_vcpu(v);
     if (rc) {
@@ -615,6 +632,8 @@ void vcpu_free(struct vcpu *v)
         close(v->fd);
     if (v->wake_fd >= 0)
         close(v->wake_fd);
+    if (v->sleep_fd >= 0)
+        close(v->sleep_fd);
     pthread_cond_destroy(&v->cond);
     pthread_mutex_destroy(&v->lock);
     free(v->init);

@@ -60,9 +60,14 @@ struct vcpu {
     atomic_bool kicked;      /* someone wants the thread to look around */
     atomic_bool flush;       /* forget translations before running on */
     bool blocked;            /* in SCHEDOP_block or _poll; own thread only */
-    int wake_fd;             /* eventfd the thread sleeps on */
-    bool kick_later;         /* the timer is set for vcpu_kick_later() */
-    timer_t timer;           /* brings it out of KVM_RUN at a deadline */
+    /*
+     * Eventfds the thread sleeps on: hv's own, and one for notifiers of domain
+     * 0, to which hv never writes: who shares an open file can make it
+     * blocking, and its counter full.
+     */
+    int sleep_fd, wake_fd;
+    bool kick_later; /* the timer is set for vcpu_kick_later() */
+    timer_t timer;   /* brings it out of KVM_RUN at a deadline */
     bool has_timer;
 
     /* SCHEDOP_poll: POLL_NONE, POLL_ANY (several ports) or one port. */

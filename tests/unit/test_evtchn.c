@@ -7,6 +7,9 @@
  */
 #include "tests/unit/hv_fixture.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+
 /* ---- every operation in every state ---- */
 
 enum kind {
@@ -479,6 +482,36 @@ static void test_dom0_ports_are_eventfds(void **state)
     fx_conn_close(&conn);
 }
 
+/* Whoever shares an eventfd can fill it and make it blocking. */
+static void test_client_cannot_block_a_sender(void **state)
+{
+    struct privcmd_conn conn;
+    long pg = fx_alloc_unbound(fx_guest(1), DOMID_SELF, 0), p0;
+    uint64_t full = UINT64_MAX - 1;
+    int fd;
+
+    (void)state;
+    if (fdsignal_init(&fx.hv.fdsignal)) {
+        printf("skip: this kernel has no asynchronous I/O\n");
+        skip();
+    }
+    fx_conn_open(&conn);
+    p0 = fx_bind(fx_conn(&conn), 1, pg);
+    fd = evtchn_port_eventfd(fx.doms[0], &conn.ports, p0);
+    for (int i = 0; i < 3000; i++) /* more than it can have under way */
+        assert_int_equal(fx_send(fx_guest(1), pg), 0);
+    assert_int_equal(fx_counted(fd), 3001);
+    assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+    assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+    alarm(10); /* a sender that blocks ends the test */
+    assert_int_equal(fx_send(fx_guest(1), pg), 0);
+    assert_int_equal(fx_send(fx_guest(1), pg), 0);
+    alarm(0);
+    assert_true(fx_counted(fd) >= full);
+    fx_conn_close(&conn);
+    fdsignal_free(&fx.hv.fdsignal);
+}
+
 /* What a restricted connection may do with channels is about its domain. */
 static void test_restricted_connection_meets_one_domain(void **state)
 {
@@ -765,6 +798,7 @@ int main(void)
         T(test_vcpu_info_moved),
         T(test_before_memory),
         T(test_dom0_ports_are_eventfds),
+        T(test_client_cannot_block_a_sender),
         T(test_restricted_connection_meets_one_domain),
         T(test_closed_port_of_dom0),
         T(test_owner_closed_and_bound_again),
