@@ -47,22 +47,34 @@ static bool reader_gone(int fd)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP));
 }
 
+/*
+ * An open file of our own on the pipe: who has the other one cannot make it
+ * blocking under us.
+ */
+static int open_again(int fd)
+{
+    char path[32];
+    int copy;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    copy = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return copy < 0 ? -errno : copy;
+}
+
 int trace_start(struct domain *d, int fd)
 {
     int rc = 0, copy;
 
     if (!is_pipe(fd))
         return -EINVAL;
-    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    copy = open_again(fd);
     if (copy < 0)
-        return -errno;
+        return copy;
     pthread_mutex_lock(&d->trace_lock);
     if (atomic_load(&d->trace_on) && reader_gone(d->trace_fd))
         stop_locked(d);
     if (atomic_load(&d->trace_on)) {
         rc = -EBUSY;
-    } else if (fcntl(copy, F_SETFL, O_NONBLOCK) < 0) {
-        rc = -errno;
     } else {
         d->trace_fd = copy;
         d->trace_lost = 0;
