@@ -21,6 +21,7 @@
 #define LOOP_TURNS0 2000u
 #define LOOP_TURNS3 2000000u
 #define EXITS       500u
+#define CHECK_RUNS  15
 #define EVENTS      2000u
 
 static uint64_t now_ns(void)
@@ -115,6 +116,28 @@ static double pio_exit_ns(struct probe_vm *p)
         if (probe_vm_run(p) != DOORBELL_HYPERCALL)
             return -1;
     return (double)(now_ns() - t) / EXITS;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The median: another guest of this machine's host disturbs some of them. */
+static double pio_exit_median_ns(struct probe_vm *p)
+{
+    double ns[CHECK_RUNS];
+
+    pio_exit_ns(p); /* warms caches and shadow tables */
+    for (int i = 0; i < CHECK_RUNS; i++) {
+        ns[i] = pio_exit_ns(p);
+        if (ns[i] < 0)
+            return -1;
+    }
+    qsort(ns, CHECK_RUNS, sizeof(ns[0]), by_value);
+    return ns[CHECK_RUNS / 2];
 }
 
 static int set_ioeventfd(struct probe_vm *p, int fd)
@@ -246,7 +269,7 @@ static json_t *look(struct kvm_host *h, struct probe_vm *p)
          : cpl == 3 ? "stays at ring 3"
                     : "does not arrive",
          "how a raw SYSCALL hypercall reaches hv; either way is handled");
-    ns(a, "pio_exit", pio_exit_ns(p),
+    ns(a, "pio_exit", pio_exit_median_ns(p),
        "what each hypercall that needs hv, and each trapped access, costs");
     text(a, "ioeventfd", h->ioeventfd ? "yes" : "no",
          h->ioeventfd ? "EVTCHNOP_send to a backend does not leave the kernel"
