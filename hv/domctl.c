@@ -177,7 +177,7 @@ static long domctl_hypercall_init(struct domain *d, struct xen_domctl *op)
 
     if (!domain_owns_frame(d, gfn))
         return -EACCES;
-    pv_hypercall_page(domain_frame(d, gfn));
+    pv_hypercall_page(d, domain_frame(d, gfn));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define CPUID_MAX 256
+#define BIT_SMEP  (1u << 7)
 
 static int read_cpuid(struct kvm_host *h)
 {
@@ -27,6 +28,10 @@ static int read_cpuid(struct kvm_host *h)
 
         if (e->function == 0xd && e->index == 0)
             h->xcr0 = (uint64_t)e->edx << 32 | e->eax;
+        if (e->function == 7 && e->index == 0) {
+            h->fsgsbase = e->ebx & bit_FSGSBASE;
+            h->smep = e->ebx & BIT_SMEP;
+        }
     }
     return 0;
 }

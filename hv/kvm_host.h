@@ -12,9 +12,11 @@ struct kvm_host {
     int fd; /* /dev/kvm */
     bool ioeventfd;
     bool sync_regs;
-    bool syscall_cpl0; /* SYSCALL at CPL3 enters CPL0, as on hardware */
-    bool out_advanced; /* rip is past the OUT when it exits */
-    size_t run_size;   /* of struct kvm_run's mapping */
+    bool syscall_cpl0;   /* SYSCALL at CPL3 enters CPL0, as on hardware */
+    bool out_advanced;   /* rip is past the OUT when it exits */
+    bool out_cpl3;       /* OUT at CPL3 exits, if the TSS permits the port */
+    bool fsgsbase, smep; /* KVM has them for guests */
+    size_t run_size;     /* of struct kvm_run's mapping */
     uint64_t tsc_khz;
     uint64_t xcr0;
     struct kvm_cpuid2 *cpuid;
@@ -27,7 +29,7 @@ struct kvm_host {
 int kvm_host_open(struct kvm_host *h, char *err, unsigned int size);
 void kvm_host_close(struct kvm_host *h);
 
-/* Fills what only a running VM shows: syscall_cpl0, out_advanced, tsc_khz. */
+/* Fills what only a running VM shows: syscall_cpl0, out_*, tsc_khz. */
 void kvm_host_probe(struct kvm_host *h);
 
 /* `hv --check`: probes and prints; json: one object. 0, or 1 if no KVM. */

@@ -32,8 +32,9 @@ probe_loop:                     /* rcx turns */
     out %eax, $0xea
     ud2
 
-probe_read256:                  /* a byte at rbx, in L4 slot 256 */
+probe_read256:                  /* a byte at rbx, in L4 slot 256; rcx to 0 */
     mov (%rbx), %al
+    xor %ecx, %ecx
     out %eax, $0xea
     ud2
 

@@ -32,6 +32,11 @@ enum vcpu_exit_kind {
 
 struct hv;
 
+/* Where a parked vCPU goes on: see pv/ring0.c. */
+struct pv_resume {
+    uint64_t rip, rsp, rflags;
+};
+
 /* Where the thread is, which decides how a kick reaches it. */
 enum vcpu_where { VCPU_IN_HV, VCPU_IN_GUEST, VCPU_ASLEEP };
 
@@ -91,6 +96,8 @@ struct vcpu {
     uint64_t event_cb, failsafe_cb, syscall_cb;
     uint32_t cb_mask; /* callbacks (1 << CALLBACKTYPE_*) that mask events */
     bool user_mode;   /* the guest's user, not its kernel, was running */
+    bool parked_cpl0; /* KVM has it in the monitor: pv/ring0.c */
+    struct pv_resume resume;
     uint64_t cr3, user_cr3;
     uint64_t gdt_frames[16];
     unsigned int gdt_ents;

@@ -35,11 +35,13 @@
 #define CR4_PV          0x620ull
 #define CR4_PGE         0x80ull
 #define CR4_FSGSBASE    0x10000ull
+#define CR4_SMEP        0x100000ull
 #define CR4_OSXSAVE     0x40000ull
 #define EFER_PV         0xd01ull
 #define SFMASK          0x47700ull
 #define MSR_STAR        0xc0000081u
 #define MSR_LSTAR       0xc0000082u
+#define MSR_CSTAR       0xc0000083u
 #define MSR_SFMASK      0xc0000084u
 #define MSR_SYSENTER_CS 0x174u
 #define SYSEXIT_BASE    0xe010u /* + 32 is FLAT_CS64 */
@@ -50,11 +52,6 @@
 static const struct mon_header *mon(const struct vcpu *v)
 {
     return domain_frame(v->d, v->d->pv->text_gfn);
-}
-
-static uint64_t vcpu_block(const struct vcpu *v)
-{
-    return MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE;
 }
 
 static uint8_t *stack_page(const struct vcpu *v)
@@ -101,9 +98,12 @@ static void null_segment(struct kvm_segment *s, uint64_t base)
     *s = (struct kvm_segment){.base = base, .unusable = 1};
 }
 
-static bool fsgsbase_of_host(void)
+static bool has_fsgsbase(const struct domain *dom)
 {
     unsigned int a, b, c, d;
+
+    if (pv_ring0(dom))
+        return dom->hv->host->fsgsbase;
 
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_FSGSBASE);
 }
@@ -120,43 +120,56 @@ static void fill_sregs(struct vcpu *v, struct kvm_sregs *s)
     null_segment(&s->ldt, 0);
     s->tr = (struct kvm_segment){
         .selector = 0xe040,
-        .base = vcpu_block(v) + MON_TSS_OFF,
+        .base = pv_vcpu_block(v) + MON_TSS_OFF,
         .limit = 104 + 8192,
         .type = 11,
         .present = 1,
     };
-    s->gdt.base = vcpu_block(v) + MON_GDT_OFF;
+    s->gdt.base = pv_vcpu_block(v) + MON_GDT_OFF;
     s->gdt.limit = 0xffff;
-    s->idt.base = vcpu_block(v) + MON_VIDT_OFF;
+    s->idt.base = pv_vcpu_block(v) + MON_VIDT_OFF;
     s->idt.limit = 0xfff;
     s->cr0 = CR0_PV;
     s->cr3 = v->cr3;
     s->cr4 = CR4_PV;
     if (v->d->hv->host->xcr0 & ~3ull)
         s->cr4 |= CR4_OSXSAVE;
-    if (fsgsbase_of_host())
+    if (has_fsgsbase(v->d))
         s->cr4 |= CR4_FSGSBASE;
     v->cr4 = s->cr4;
+    /* No more than the monitor's text is to be run at CPL0. */
+    if (pv_ring0(v->d) && v->d->hv->host->smep)
+        s->cr4 |= CR4_SMEP;
     s->efer = EFER_PV;
 }
 
 static int set_msrs(struct vcpu *v)
 {
-    bool serves = pv_monitor_serves(v->d);
-    uint64_t lstar = serves ? vcpu_block(v) + MON_VTEXT_OFF + MON_LSTAR_OFF
-                            : MON_VA + mon(v)->syscall;
+    const struct mon_header *h = mon(v);
+    uint64_t text = pv_vcpu_block(v) + MON_VTEXT_OFF;
+    bool ring0 = pv_ring0(v->d);
     struct {
         struct kvm_msrs head;
         struct kvm_msr_entry e[4];
     } m = {
-        .head.nmsrs = serves ? 4 : 3,
+        .head.nmsrs = 4,
         .e = {{.index = MSR_STAR, .data = 0xe023ull << 48 | 0xe008ull << 32},
-              {.index = MSR_LSTAR, .data = lstar},
+              {.index = MSR_LSTAR,
+               .data = text + (ring0 ? h->lstar0 : MON_LSTAR_OFF)},
               {.index = MSR_SFMASK, .data = SFMASK},
-              {.index = MSR_SYSENTER_CS, .data = SYSEXIT_BASE}},
+              /*
+               * SYSCALL of 32-bit code must not enter CPL0 wherever CSTAR
+               * happens to point.  SYSENTER does not arrive: its CS is null.
+               * But software KVM's SYSEXIT wants one.
+               */
+              {.index = MSR_CSTAR, .data = text + h->cstar0}},
     };
-    int n = ioctl(v->fd, KVM_SET_MSRS, &m);
+    int n;
 
+    if (!ring0)
+        m.e[3] = (struct kvm_msr_entry){.index = MSR_SYSENTER_CS,
+                                        .data = SYSEXIT_BASE};
+    n = ioctl(v->fd, KVM_SET_MSRS, &m);
     return n < 0 ? -errno : n == (int)m.head.nmsrs ? 0 : -ENOTSUP;
 }
 
@@ -264,15 +277,13 @@ static int update_sregs(struct vcpu *v,
 
 static void change_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t cr3)
 {
-    /* The same value again would flush nothing on software KVM. */
-    if (s->cr3 == cr3)
-        s->cr4 ^= CR4_PGE;
     s->cr3 = v->cr3 = cr3;
 }
 
 int pv_load_cr3(struct vcpu *v, uint64_t cr3)
 {
-    return update_sregs(v, change_cr3, cr3);
+    /* The same value again would flush nothing. */
+    return v->cr3 == cr3 ? pv_flush_tlb(v) : update_sregs(v, change_cr3, cr3);
 }
 
 static void toggle_pge(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
@@ -284,7 +295,15 @@ static void toggle_pge(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
 
 int pv_flush_tlb(struct vcpu *v)
 {
-    return update_sregs(v, toggle_pge, 0);
+    int rc = update_sregs(v, toggle_pge, 0);
+
+    /*
+     * On hardware it must not stay on: a page of the kernel that it marks
+     * global would outlive the switch to user tables.
+     */
+    if (!rc && pv_ring0(v->d))
+        rc = update_sregs(v, toggle_pge, 0);
+    return rc;
 }
 
 /* Asks those of the bitmap; true if one may be in the guest now. */
@@ -347,6 +366,8 @@ static void change_mode(struct vcpu *v, struct kvm_sregs *s, uint64_t user)
         v->gs_base_user = s->gs.base;
         s->gs.base = v->gs_base_kernel;
     }
+    if (v->parked_cpl0)
+        return; /* the monitor does the rest on its way out */
     if (v->user_cr3)
         s->cr3 = user ? v->user_cr3 : v->cr3;
     ring3_segments(s);
@@ -367,11 +388,15 @@ static int run_service(struct vcpu *v, uint64_t rip, uint64_t a, uint64_t b)
 {
     struct kvm_regs saved = *vcpu_regs(v);
     uint64_t since = 0;
-    int rc;
+    int rc = pv_ring0(v->d) ? pv_park(v) : 0;
 
+    if (rc)
+        return rc;
     vcpu_regs(v)->rip = rip;
     vcpu_regs(v)->rdi = a;
     vcpu_regs(v)->rsi = b;
+    if (pv_ring0(v->d))
+        vcpu_regs(v)->rflags = RFLAGS_FIXED;
     regs_dirty(v);
     do {
         /* A kick stays noted in v->kicked; finish first. */
@@ -407,7 +432,7 @@ int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n)
             q[k].val = w[done].val;
         }
         rc = run_service(v, MON_VA + mon(v)->apply_ptes,
-                         vcpu_block(v) + MON_STACK_OFF, k);
+                         pv_vcpu_block(v) + MON_STACK_OFF, k);
     }
     return rc;
 }
@@ -426,7 +451,7 @@ int guest_pte_write(struct vcpu *v, uint64_t pte_maddr, uint64_t val)
 
 static uint64_t monitor_offset(const struct vcpu *v, uint64_t rip)
 {
-    return rip - vcpu_block(v) - MON_VTEXT_OFF;
+    return rip - pv_vcpu_block(v) - MON_VTEXT_OFF;
 }
 
 bool pv_in_monitor(const struct vcpu *v, uint64_t rip)
@@ -473,12 +498,16 @@ void pv_to_guest(struct vcpu *v)
         DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
     m->iopl = v->iopl == 1 ? 0x1000 : 0;
     m->alone = is_alone(v);
+    if (v->parked_cpl0)
+        pv_hand_over(v, m);
 }
 
 void pv_from_guest(struct vcpu *v)
 {
     const struct mon_vcpu *m = mon_vcpu(v);
 
+    if (v->parked_cpl0 && pv_take_back(v))
+        return;
     v->user_mode = m->user;
     v->cr3 = m->kernel_cr3 & PTE_ADDR;
     v->user_cr3 = m->user_cr3 & PTE_ADDR;
@@ -581,6 +610,18 @@ static void user_syscall(struct vcpu *v)
     bounce(v, v->syscall_cb, NULL, v->cb_mask & 1u << CALLBACKTYPE_syscall);
 }
 
+/* A doorbell that only the monitor's own code may ring. */
+static bool rung_by_monitor(struct vcpu *v, const char *what)
+{
+    if (!pv_in_monitor(v, vcpu_regs(v)->rip)) {
+        domain_crash(v->d, "v%u rang the %s doorbell itself, rip %#llx", v->id,
+                     what, vcpu_regs(v)->rip);
+        return false;
+    }
+    v->parked_cpl0 = pv_ring0(v->d);
+    return true;
+}
+
 static void leave_cpl0(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
 {
     (void)v;
@@ -592,9 +633,8 @@ void pv_syscall_exit(struct vcpu *v)
 {
     struct kvm_regs *r = vcpu_regs(v);
 
-    /* On hardware SYSCALL has entered CPL0; on software KVM it has not. */
-    if (v->d->hv->host->syscall_cpl0)
-        update_sregs(v, leave_cpl0, 0);
+    if (!rung_by_monitor(v, "system call"))
+        return;
     v->out_next = r->rcx;
     r->rip = r->rcx;
     r->rflags = (r->r11 & ~RFLAGS_IOPL) | RFLAGS_FIXED | RFLAGS_IF;
@@ -663,6 +703,13 @@ static void page_fault(struct vcpu *v, uint64_t va, uint32_t error)
     pv_inject_trap(v, 14, v->user_mode ? error : error & ~PFEC_USER);
 }
 
+/* Any but a page fault. */
+static void trap(struct vcpu *v, unsigned int vector, uint32_t error)
+{
+    if ((vector != 13 && vector != 6) || !pv_emulate(v, vector))
+        pv_inject_trap(v, vector, error);
+}
+
 void pv_trap_exit(struct vcpu *v)
 {
     struct kvm_regs *r = vcpu_regs(v);
@@ -694,12 +741,10 @@ void pv_trap_exit(struct vcpu *v)
                      v->id, vector < 32 ? trap_names[vector] : "trap", f.rip);
         return;
     }
-    if ((vector == 13 || vector == 6) && pv_emulate(v, vector))
-        return;
     if (vector == 14)
         page_fault(v, cr2, f.error);
     else
-        pv_inject_trap(v, vector, has_error_code(vector) ? f.error : 0);
+        trap(v, vector, has_error_code(vector) ? f.error : 0);
 }
 
 static void load_user_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
@@ -713,11 +758,8 @@ void pv_fault_exit(struct vcpu *v)
     const struct mon_vcpu *m = mon_vcpu(v);
     struct kvm_regs *r = vcpu_regs(v);
 
-    if (!pv_in_monitor(v, r->rip)) {
-        domain_crash(v->d, "v%u rang the fault doorbell itself, rip %#llx",
-                     v->id, r->rip);
+    if (!rung_by_monitor(v, "fault"))
         return;
-    }
     v->user_mode = m->ss;
     r->rip = m->rip;
     r->rsp = m->rsp;
@@ -732,10 +774,10 @@ void pv_fault_exit(struct vcpu *v)
                      v->id, m->rip, m->cr2, m->error);
     else if (m->vector == 14)
         page_fault(v, m->cr2, m->error);
-    else if (!pv_emulate(v, 13))
-        pv_inject_trap(v, 13, m->error);
+    else
+        trap(v, m->vector & (NR_TRAPS - 1), m->error);
     /* Settled without the kernel: back on the tables for user code. */
-    if (v->user_mode && v->user_cr3)
+    if (v->user_mode && v->user_cr3 && !v->parked_cpl0)
         update_sregs(v, load_user_cr3, 0);
 }
 

@@ -67,9 +67,15 @@ int pv_domain_layout(struct domain *d, uint64_t max_pages)
     return 0;
 }
 
-bool pv_monitor_serves(const struct domain *d)
+bool pv_ring0(const struct domain *d)
 {
-    return d->hv->host && !d->hv->host->syscall_cpl0;
+    return d->hv->host && d->hv->host->syscall_cpl0;
+}
+
+/* What CPL3 may touch on software KVM, where the monitor itself runs there. */
+static uint64_t reachable(const struct domain *d, uint64_t flags)
+{
+    return pv_ring0(d) ? flags & ~PTE_U : flags;
 }
 
 static const struct mon_header *header(struct domain *d)
@@ -142,7 +148,8 @@ static uint64_t block_va(unsigned int id)
 /*
  * A vCPU's block: what each part is in the kernel's tables and in those for
  * user code, 0 = not there.  There, all that can be reached from CPL3 is the
- * page with user_start and, to read, the registers of the last step out.
+ * page with user_start and, to read, the registers of the last step out; on
+ * hardware nothing, and in the kernel's tables neither.
  */
 static int map_block(struct domain *d, unsigned int id, bool user)
 {
@@ -165,7 +172,8 @@ static int map_block(struct domain *d, unsigned int id, bool user)
     int rc = 0;
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !rc; i++) {
-        uint64_t flags = user ? parts[i].user_flags : parts[i].kernel_flags;
+        uint64_t flags =
+            reachable(d, user ? parts[i].user_flags : parts[i].kernel_flags);
 
         if (flags)
             rc = map_range(
@@ -179,8 +187,9 @@ static int map_block(struct domain *d, unsigned int id, bool user)
                        d->pv->gdt_gfn, 2, SYSTEM_DATA);
     if (!rc)
         rc = map_range(d, l3, block_va(id) + MON_VTEXT_OFF, d->pv->text_gfn,
-                       MON_TEXT_PAGES, PTE_P | PTE_A | (user ? 0 : PTE_U));
-    if (!rc && user)
+                       MON_TEXT_PAGES,
+                       reachable(d, PTE_P | PTE_A | (user ? 0 : PTE_U)));
+    if (!rc && user && !pv_ring0(d))
         rc = map_page(d, l3, block_va(id) + MON_VTEXT_OFF,
                       d->pv->text_gfn + header(d)->user_page / FRAME_SIZE,
                       PTE_P | PTE_A | PTE_U);
@@ -196,10 +205,10 @@ static int map_all(struct domain *d)
         pv->slot_l3[i] = table_new(d);
     pv->user_l3 = table_new(d);
     rc = map_range(d, pv->slot_l3[0], MON_VA + MON_TEXT_OFF, pv->text_gfn,
-                   MON_TEXT_PAGES, PTE_P | PTE_U | PTE_A);
+                   MON_TEXT_PAGES, reachable(d, PTE_P | PTE_U | PTE_A));
     if (!rc)
         rc = map_range(d, pv->slot_l3[0], MON_VA + MON_DATA_OFF, pv->data_gfn,
-                       MON_DATA_PAGES, USER_DATA);
+                       MON_DATA_PAGES, reachable(d, USER_DATA));
     for (unsigned int i = 0; i < d->max_vcpus && !rc; i++) {
         rc = map_block(d, i, false);
         if (!rc)
@@ -207,7 +216,7 @@ static int map_all(struct domain *d)
     }
     if (!rc)
         rc = map_range(d, pv->slot_l3[1], DIRECTMAP_VA, 0, d->nr_frames,
-                       USER_DATA | PTE_PS);
+                       reachable(d, USER_DATA | PTE_PS));
     if (!rc)
         rc = map_range(d, pv->slot_l3[2], M2P_VA, pv->m2p_gfn, pv->m2p_frames,
                        (USER_DATA & ~PTE_RW) | PTE_PS);
@@ -256,9 +265,10 @@ static void fill_gdt(struct domain *d)
     gdt[0x38 / 8] = 0x00cff3000000ffff; /* 0xe03b: what SYSEXIT makes of ss */
 }
 
-static void set_gate(uint64_t *gate, uint64_t va, unsigned int dpl)
+static void set_gate(uint64_t *gate, uint64_t va, unsigned int ist,
+                     unsigned int dpl)
 {
-    gate[0] = (va & 0xffff) | (uint64_t)MON_CS << 16 | 1ull << 32 |
+    gate[0] = (va & 0xffff) | (uint64_t)MON_CS << 16 | (uint64_t)ist << 32 |
               (uint64_t)(0x8f | dpl << 5) << 40 | ((va >> 16) & 0xffff) << 48;
     gate[1] = va >> 32;
 }
@@ -268,27 +278,31 @@ static void fill_idt(struct domain *d, unsigned int id)
     const struct mon_header *h = header(d);
     uint64_t *idt = domain_frame(d, pv_vcpu_gfn(d, id, PV_VIDT));
     uint64_t text = block_va(id) + MON_VTEXT_OFF;
+    bool ring0 = pv_ring0(d);
+    uint64_t stubs = text + (ring0 ? h->stubs0 : h->stubs);
 
     /* Only int3 and into may be raised by an instruction. */
     for (unsigned int i = 0; i < 256; i++)
-        set_gate(idt + 2 * i, text + h->stubs + i * MON_STUB_SIZE,
-                 i == 3 || i == 4 ? 3 : 0);
-    if (!pv_monitor_serves(d))
+        set_gate(idt + 2 * i, stubs + i * MON_STUB_SIZE,
+                 ring0 && i == 1 ? 2 : 1, i == 3 || i == 4 ? 3 : 0);
+    if (ring0)
         return;
-    set_gate(idt + 2 * 3, text + h->stub_int3, 3);
-    set_gate(idt + 2 * 13, text + h->stub_protection, 0);
-    set_gate(idt + 2 * 14, text + h->stub_fault, 0);
+    set_gate(idt + 2 * 3, text + h->stub_int3, 1, 3);
+    set_gate(idt + 2 * 13, text + h->stub_protection, 1, 0);
+    set_gate(idt + 2 * 14, text + h->stub_fault, 1, 0);
 }
 
 static void fill_tss(struct domain *d, unsigned int id, bool user)
 {
     uint64_t top = block_va(id) + MON_STACK_OFF + MON_STACK_PAGES * FRAME_SIZE;
+    uint64_t debug_top = top - MON_DEBUG_BELOW;
     uint8_t *tss =
         domain_frame(d, pv_vcpu_gfn(d, id, user ? PV_USER_TSS : PV_TSS));
 
     memset(tss, 0, MON_TSS_PAGES * FRAME_SIZE);
     memcpy(tss + 4, &top, 8);  /* RSP0 */
     memcpy(tss + 36, &top, 8); /* IST1 */
+    memcpy(tss + 44, &debug_top, 8);
     /*
      * The bitmap follows.  All zero for the kernel: every OUT reaches KVM, and
      * hv decides.  All ones for user code, which thus reaches no doorbell.
@@ -314,6 +328,9 @@ static void fill_mon_vcpu(struct domain *d, unsigned int id)
         m->slot_kernel[i] = pv_slot_entry(d, i, false);
     m->slot_user = pv_slot_entry(d, 0, true);
     m->nr_vcpus = d->max_vcpus;
+    m->ring0 = pv_ring0(d);
+    /* On software KVM they work at CPL3, whatever CR4 says. */
+    m->fsgsbase = !pv_ring0(d) || d->hv->host->fsgsbase;
 }
 
 static void fill_m2p(struct domain *d)
@@ -358,7 +375,7 @@ void pv_domain_free(struct domain *d)
 
 uint64_t pv_slot_entry(const struct domain *d, unsigned int i, bool user)
 {
-    if (!user || !pv_monitor_serves(d))
+    if (!user)
         return d->pv->slot_l3[i] << 12 | TABLE_ENTRY;
     return i ? 0 : d->pv->user_l3 << 12 | TABLE_ENTRY;
 }
@@ -374,31 +391,61 @@ int pv_install_slots(struct domain *d, uint64_t l4_gfn)
     return 0;
 }
 
-/* One 32-byte entry: mov $nr, %eax, then how it leaves. */
-static void hypercall_entry(uint8_t *p, unsigned int nr, uint64_t target)
+/*
+ * One 32-byte entry.  Callers expect rcx and r11 to be kept; that of iret is
+ * jumped to, and rax, r11 and rcx complete its frame.
+ */
+static uint8_t *put(uint8_t *p, const char *code, size_t n)
 {
-    uint32_t n = nr;
-
-    if (nr == __HYPERVISOR_iret) {
-        /* Jumped to: completes the frame with rcx, r11, rax. */
-        *p++ = 0x51;
-        *p++ = 0x41;
-        *p++ = 0x53;
-        *p++ = 0x50;
-    }
-    p[0] = 0xb8;
-    memcpy(p + 1, &n, 4);
-    if (!target) {
-        p[5] = 0xe7; /* out %eax, $DOORBELL_HYPERCALL; ret */
-        p[6] = DOORBELL_HYPERCALL;
-        p[7] = 0xc3;
-        return;
-    }
-    memcpy(p + 5, "\xff\x25\0\0\0\0", 6); /* jmp *0(%rip) */
-    memcpy(p + 11, &target, 8);
+    memcpy(p, code, n);
+    return p + n;
 }
 
-void pv_hypercall_page(void *page)
+static void hypercall_entry(uint8_t *p, uint32_t nr, bool syscall,
+                            uint64_t target)
+{
+    bool iret = nr == __HYPERVISOR_iret;
+
+    if (syscall || iret)
+        p = put(p, "\x51\x41\x53", 3); /* push rcx, r11 */
+    if (iret)
+        *p++ = 0x50; /* push rax */
+    *p++ = 0xb8;     /* mov $nr, eax */
+    p = put(p, (const char *)&nr, 4);
+    if (target) {
+        p = put(p, "\xff\x25\0\0\0\0", 6); /* jmp *0(rip) */
+        put(p, (const char *)&target, 8);
+    } else if (syscall) {
+        /* syscall; pop r11, rcx; ret */
+        put(p, "\x0f\x05\x41\x5b\x59\xc3", 6);
+    } else {
+        *p++ = 0xe7; /* out eax, $DOORBELL_HYPERCALL; ret */
+        *p++ = DOORBELL_HYPERCALL;
+        *p++ = 0xc3;
+    }
+}
+
+/*
+ * On hardware KVM every way leads through the monitor.  On software KVM an OUT
+ * is the shortest one for what only hv can do.
+ */
+static bool by_syscall(const struct domain *d, unsigned int nr)
+{
+    switch (nr) {
+    case __HYPERVISOR_mmu_update:
+    case __HYPERVISOR_update_va_mapping:
+    case __HYPERVISOR_mmuext_op:
+    case __HYPERVISOR_multicall:
+    case __HYPERVISOR_stack_switch:
+    case __HYPERVISOR_set_segment_base:
+    case __HYPERVISOR_iret:
+        return true;
+    default:
+        return pv_ring0(d);
+    }
+}
+
+void pv_hypercall_page(struct domain *d, void *page)
 {
     const struct mon_header *h = (const void *)monitor_start;
     uint8_t *p = page;
@@ -407,10 +454,10 @@ void pv_hypercall_page(void *page)
     for (unsigned int nr = 0; nr < FRAME_SIZE / 32; nr++) {
         uint64_t target = 0;
 
-        if (nr == __HYPERVISOR_event_channel_op)
+        if (nr == __HYPERVISOR_event_channel_op && !pv_ring0(d))
             target = MON_VA + h->evtchn_op;
-        if (nr == __HYPERVISOR_xen_version)
+        if (nr == __HYPERVISOR_xen_version && !pv_ring0(d))
             target = MON_VA + h->xen_version;
-        hypercall_entry(p + nr * 32, nr, target);
+        hypercall_entry(p + nr * 32, nr, by_syscall(d, nr), target);
     }
 }

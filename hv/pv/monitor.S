@@ -4,13 +4,18 @@
  * hypercall page and hv's services jump to, and in each vCPU's block, where
  * data reached relative to rip is that vCPU's.
  *
- * On software KVM system calls, hypercalls and page faults are served here
- * without hv.  SYSCALL stays at CPL3; what only CPL0 can do (read cr2, load
+ * System calls, hypercalls and page faults are served here without hv, by the
+ * same C (monitor_c.c) wherever it runs.
+ *
+ * On software KVM SYSCALL stays at CPL3; what only CPL0 can do (read cr2, load
  * cr3) is done by stubs behind int3 and the page-fault gate, kept short because
  * CPL0 is interpreted there, and left by SYSEXIT, which KVM's interpreter has.
  * User code runs on tables in which only one page of it can be executed, the
- * page with user_start, and one be read.  hv delivers nothing while rip is in
- * here.
+ * page with user_start, and one be read.
+ *
+ * On hardware KVM all of it runs at CPL0: see monitor_ring0.S.
+ *
+ * hv delivers nothing while rip is in here.
  */
 #define __ASSEMBLY__
 #include "hv/include/kxen/monitor.h"
@@ -47,7 +52,6 @@ monitor_start:
     .quad stubs - monitor_start
     .quad evtchn_op - monitor_start
     .quad xen_version - monitor_start
-    .quad syscall_entry - monitor_start
     .quad apply_ptes - monitor_start
     .quad fault_insn - monitor_start
     .quad slow_evtchn - monitor_start
@@ -56,13 +60,17 @@ monitor_start:
     .quad stub_int3 - monitor_start
     .quad stub_fault - monitor_start
     .quad stub_protection - monitor_start
+    .quad stubs0 - monitor_start
+    .quad lstar0 - monitor_start
+    .quad cstar0 - monitor_start
+    .quad resume0 - monitor_start
     .quad monitor_end - monitor_start
 
 /* Data of this vCPU, from the text in its block. */
 #define VD(field) monitor_start + MON_VDATA_OFF - MON_VTEXT_OFF + field(%rip)
 /* What the CPU pushed for CPL0, below the top of that stack. */
 #define PUSHED(below) \
-    monitor_start + MON_STACK_OFF + MON_STACK_PAGES * 4096 - below - \
+    monitor_start + MON_STACK_OFF + MON_STACK_PAGES * 4096 - (below) - \
     MON_VTEXT_OFF(%rip)
 
 /* A struct mon_regs on the stack; rflags, rsp and rip are for C to fill in. */
@@ -87,6 +95,18 @@ monitor_start:
     cld
     .endm
 
+/* Down to r11, which is left on the stack; keeps rflags. */
+    .macro POP_SYSCALL
+    pop %rax
+    pop %rdi
+    pop %rsi
+    pop %rdx
+    pop %r10
+    pop %r8
+    pop %r9
+    pop %rcx
+    .endm
+
     .macro GET_PUT_ASIDE
     mov VD(MV_RAX), %rax
     mov VD(MV_RDX), %rdx
@@ -101,14 +121,7 @@ lstar:
     SAVE_ALL
     call mon_hypercall
     test %eax, %eax
-    pop %rax
-    pop %rdi
-    pop %rsi
-    pop %rdx
-    pop %r10
-    pop %r8
-    pop %r9
-    pop %rcx
+    POP_SYSCALL
     jnz 1f
     popf
     mov VD(MV_GUEST_RSP), %rsp
@@ -120,6 +133,8 @@ lstar:
 
 /* From the stubs: rsp is the monitor's; rax, rcx and rdx were put aside. */
 from_user:
+    mov PUSHED(16), %rax
+    mov %rax, VD(MV_GUEST_RSP)
     GET_PUT_ASIDE
     SAVE_ALL
     call mon_from_user
@@ -130,12 +145,15 @@ from_protection:
     call mon_from_protection
     ud2
 from_fault:
+    /* User code may well jump to where the monitor's own accesses are. */
+    cmpb $0, VD(MV_USER)
+    jne 1f
     mov PUSHED(40), %rax
     lea access_start(%rip), %rcx
     sub %rcx, %rax
     cmp $access_end - access_start, %rax
     jb access_failed
-    GET_PUT_ASIDE
+1:  GET_PUT_ASIDE
     SAVE_ALL
     call mon_from_fault
     ud2
@@ -168,7 +186,11 @@ mon_out:
 
 /* void mon_load_cr3(cr3): flushes as well. */
 mon_load_cr3:
-    mov %rdi, %rsi
+    cmpb $0, VD(MV_RING0)
+    je 2f
+    mov %rdi, %cr3
+    ret
+2:  mov %rdi, %rsi
     mov %rsp, %rcx
     lea 1f(%rip), %rdx
     jmp call
@@ -193,6 +215,9 @@ restore_most:
 
 /* void mon_leave_kernel(struct mon_regs *): to all of these. */
 mon_leave_kernel:
+    xor %esi, %esi
+    cmpb $0, VD(MV_RING0)
+    jne leave0
     mov %rdi, %rsp
     call restore_most
     mov 8*MR_RIP(%rsp), %rcx
@@ -207,6 +232,8 @@ mon_leave_kernel:
 
 /* void mon_leave_user(regs, cr3): what is missing stands in struct mon_user. */
 mon_leave_user:
+    cmpb $0, VD(MV_RING0)
+    jne leave0
     mov %rdi, %rsp
     mov %rsi, VD(MV_CR2)
     call restore_most
@@ -234,6 +261,8 @@ call:
     int3
 call_behind:
     ud2
+
+#include "hv/pv/monitor_ring0.S"
 
     .include "hv/monitor_c.s"
     .section .monitor
@@ -292,12 +321,6 @@ xen_version:
     pop %rcx
     mov $KXEN_XEN_VERSION, %eax
     ret
-
-    .balign 64
-/* LSTAR: a hypercall of the guest kernel, or a system call of its user. */
-syscall_entry:
-    out %eax, $DOORBELL_SYSCALL
-    ud2
 
     .balign 64
 /*

@@ -5,7 +5,9 @@
  * code.  Anything unusual is left to hv, which does the same call from its
  * beginning: all that is done before that can be done twice.
  *
- * Freestanding, at CPL3, wherever it is mapped: no static data, no tables.
+ * Freestanding, wherever it is mapped: no static data, no tables.  At CPL3 on
+ * software KVM, at CPL0 on hardware: there the guest's addresses are touched
+ * by mon_get() and mon_put() alone, after guest_va().
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +26,7 @@
 
 #define FL_IF     0x200ull
 #define FL_TF     0x100ull
+#define FL_NT     0x4000ull
 #define FL_IOPL   0x3000ull
 #define FL_FIXED  0x2ull
 #define FL_BOUNCE 0x74100ull /* TF NT RF VM AC: cleared for a handler */
@@ -78,6 +81,10 @@ int mon_hypercall(struct mon_regs *r);
 void mon_from_user(struct mon_regs *r) __attribute__((noreturn));
 void mon_from_fault(struct mon_regs *r) __attribute__((noreturn));
 void mon_from_protection(struct mon_regs *r) __attribute__((noreturn));
+void mon_from_trap(struct mon_regs *r) __attribute__((noreturn));
+void mon_from_syscall32(struct mon_regs *r) __attribute__((noreturn));
+void mon_broken(struct mon_regs *r) __attribute__((noreturn));
+void mon_resume(struct mon_regs *r) __attribute__((noreturn));
 
 /* What an address in this vCPU's block is, from its offset. */
 static inline uint64_t block_text(void)
@@ -98,30 +105,54 @@ static inline struct vcpu_info *info(const struct mon_vcpu *m)
     return (void *)m->info;
 }
 
-static inline uint64_t get_gs(void)
+/* Only where RDFSBASE and its kin are missing, at CPL0. */
+static uint64_t read_msr(uint32_t msr)
+{
+    uint32_t lo, hi;
+
+    asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static void write_msr(uint32_t msr, uint64_t val)
+{
+    asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)val), "d"(val >> 32));
+}
+
+static uint64_t get_gs(const struct mon_vcpu *m)
 {
     uint64_t base;
 
+    if (!m->fsgsbase)
+        return read_msr(MSR_GS_BASE);
     asm volatile("rdgsbase %0" : "=r"(base));
     return base;
 }
 
-static inline void set_gs(uint64_t base)
+static void set_gs(const struct mon_vcpu *m, uint64_t base)
 {
-    asm volatile("wrgsbase %0" : : "r"(base));
+    if (m->fsgsbase)
+        asm volatile("wrgsbase %0" : : "r"(base));
+    else
+        write_msr(MSR_GS_BASE, base);
 }
 
-static inline uint64_t get_fs(void)
+static uint64_t get_fs(const struct mon_vcpu *m)
 {
     uint64_t base;
 
+    if (!m->fsgsbase)
+        return read_msr(MSR_FS_BASE);
     asm volatile("rdfsbase %0" : "=r"(base));
     return base;
 }
 
-static inline void set_fs(uint64_t base)
+static void set_fs(const struct mon_vcpu *m, uint64_t base)
 {
-    asm volatile("wrfsbase %0" : : "r"(base));
+    if (m->fsgsbase)
+        asm volatile("wrfsbase %0" : : "r"(base));
+    else
+        write_msr(MSR_FS_BASE, base);
 }
 
 static bool canonical(uint64_t va)
@@ -426,14 +457,14 @@ static int set_segment_base(struct mon_vcpu *m, const uint64_t a[6])
         return SLOW;
     switch (a[0]) {
     case SEGBASE_FS:
-        set_fs(a[1]);
+        set_fs(m, a[1]);
         return DONE;
     case SEGBASE_GS_USER:
         m->gs_user = a[1];
         return DONE;
     case SEGBASE_GS_KERNEL:
         m->gs_kernel = a[1];
-        set_gs(a[1]);
+        set_gs(m, a[1]);
         return DONE;
     case SEGBASE_GS_USER_SEL:
         if (a[1] > 3)
@@ -554,14 +585,17 @@ static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
         if (put_word(sp + 8 * i, f[i]))
             broken(m, r);
     if (user) {
-        m->gs_user = get_gs();
-        set_gs(m->gs_kernel);
+        m->gs_user = get_gs(m);
+        set_gs(m, m->gs_kernel);
     }
     if (mask)
         vi->evtchn_upcall_mask = 1;
     r->rsp = sp;
     r->rip = handler;
     r->rflags &= ~FL_BOUNCE;
+    /* The frame has these two, so SYSRET may have them. */
+    r->rcx = r->rip;
+    r->r11 = r->rflags;
 }
 
 static bool upcall_due(const struct mon_vcpu *m)
@@ -589,28 +623,70 @@ static void came_from_user(struct mon_vcpu *m)
         w[i] = 0;
 }
 
-/* Out to r, or to the event handler first. */
+/* What the CPU pushed when it entered CPL0. */
+struct pushed {
+    uint64_t error, rip, cs, rflags, rsp, ss;
+};
+
+/* hv goes on with this trap from where it was raised. */
 static void __attribute__((noreturn))
-leave(struct mon_vcpu *m, struct mon_regs *r, bool user)
+give_to_hv(struct mon_vcpu *m, struct mon_regs *r, const struct pushed *f,
+           uint64_t vector, bool user)
+{
+    m->error = f->error;
+    m->rip = f->rip;
+    m->rflags = f->rflags;
+    m->rsp = f->rsp;
+    m->vector = vector;
+    m->ss = user;
+    mon_give_up_fault(r);
+}
+
+static void __attribute__((noreturn))
+go(struct mon_vcpu *m, struct mon_regs *r, bool user)
 {
     struct mon_user *u = user_data();
 
+    /* At CPL0, going there would be the monitor's fault. */
+    if (!canonical(r->rip)) {
+        struct pushed f = {.rip = r->rip, .rflags = r->rflags, .rsp = r->rsp};
+
+        give_to_hv(m, r, &f, 13, user);
+    }
+    if (!user)
+        mon_leave_kernel(r);
+    if (!m->ring0) {
+        u->rcx = r->rcx;
+        u->rdx = r->rdx;
+        u->rsi = r->rsi;
+        u->rip = r->rip;
+        u->rsp = r->rsp;
+        u->rflags = r->rflags;
+    }
+    m->user = 1;
+    mon_leave_user(r, m->user_cr3 ? m->user_cr3 : m->kernel_cr3);
+}
+
+/* To r, whose segment bases are there, or to the event handler first. */
+static void __attribute__((noreturn))
+go_on(struct mon_vcpu *m, struct mon_regs *r, bool user)
+{
     if (upcall_due(m)) {
         bounce(m, r, user, m->event_cb, 0, true);
         user = false;
     }
-    if (!user)
-        mon_leave_kernel(r);
-    m->gs_kernel = get_gs();
-    set_gs(m->gs_user);
-    u->rcx = r->rcx;
-    u->rdx = r->rdx;
-    u->rsi = r->rsi;
-    u->rip = r->rip;
-    u->rsp = r->rsp;
-    u->rflags = r->rflags;
-    m->user = 1;
-    mon_leave_user(r, m->user_cr3);
+    go(m, r, user);
+}
+
+/* The same with the bases of the kernel. */
+static void __attribute__((noreturn))
+leave(struct mon_vcpu *m, struct mon_regs *r, bool user)
+{
+    if (user) {
+        m->gs_kernel = get_gs(m);
+        set_gs(m, m->gs_user);
+    }
+    go_on(m, r, user);
 }
 
 static int iret(struct mon_vcpu *m, struct mon_regs *r)
@@ -661,18 +737,13 @@ int mon_hypercall(struct mon_regs *r)
     if (rc)
         return SLOW;
     r->rax = rax;
-    if (!upcall_due(m))
+    if (!upcall_due(m) && canonical(r->rcx))
         return DONE;
     r->rip = r->rcx;
     r->rflags = r->r11;
     r->rsp = m->guest_rsp;
     leave(m, r, false);
 }
-
-/* What the CPU pushed when it entered CPL0. */
-struct pushed {
-    uint64_t error, rip, cs, rflags, rsp, ss;
-};
 
 static const struct pushed *pushed(void)
 {
@@ -688,7 +759,7 @@ void mon_from_user(struct mon_regs *r)
     came_from_user(m);
     r->rip = r->rcx;
     r->rflags = r->r11;
-    r->rsp = pushed()->rsp;
+    r->rsp = m->guest_rsp;
     if (!m->syscall_cb)
         broken(m, r);
     bounce(m, r, true, m->syscall_cb, 0, m->masks & 1);
@@ -698,20 +769,6 @@ void mon_from_user(struct mon_regs *r)
 static bool in_monitor(uint64_t rip)
 {
     return rip >> 39 == MON_VA >> 39;
-}
-
-/* hv goes on with this trap from where it was raised. */
-static void __attribute__((noreturn))
-give_to_hv(struct mon_vcpu *m, struct mon_regs *r, const struct pushed *f,
-           uint64_t vector, bool user)
-{
-    m->error = f->error;
-    m->rip = f->rip;
-    m->rflags = f->rflags;
-    m->rsp = f->rsp;
-    m->vector = vector;
-    m->ss = user;
-    mon_give_up_fault(r);
 }
 
 enum whose { HVS, SETTLED, GUESTS };
@@ -791,7 +848,7 @@ static bool base_msr(struct mon_vcpu *m, struct mon_regs *r, uint16_t insn)
     if (!fs && !gs && (uint32_t)r->rcx != MSR_KERNEL_GS_BASE)
         return false;
     if (insn == INSN_RDMSR) {
-        val = fs ? get_fs() : gs ? get_gs() : m->gs_user;
+        val = fs ? get_fs(m) : gs ? get_gs(m) : m->gs_user;
         r->rax = (uint32_t)val;
         r->rdx = val >> 32;
         return true;
@@ -800,9 +857,9 @@ static bool base_msr(struct mon_vcpu *m, struct mon_regs *r, uint16_t insn)
     if (insn != INSN_WRMSR || !canonical(val))
         return false;
     if (fs)
-        set_fs(val);
+        set_fs(m, val);
     else if (gs)
-        set_gs(m->gs_kernel = val);
+        set_gs(m, m->gs_kernel = val);
     else
         m->gs_user = val;
     return true;
@@ -830,4 +887,56 @@ void mon_from_protection(struct mon_regs *r)
         }
     }
     give_to_hv(m, r, &f, 13, user);
+}
+
+/* ---- hardware KVM ---- */
+
+/* A gate, from CPL3. */
+void mon_from_trap(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    bool user = m->user;
+    struct pushed f;
+
+    if (m->vector == 14)
+        mon_from_fault(r);
+    if (m->vector == 13)
+        mon_from_protection(r);
+    f = take_pushed(r);
+    m->user = 0;
+    give_to_hv(m, r, &f, m->vector, user);
+}
+
+/* No guest knows SYSCALL of 32-bit code here: an invalid opcode. */
+void mon_from_syscall32(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    struct pushed f = {
+        .rip = (uint32_t)r->rcx - 2, .rflags = r->r11, .rsp = m->guest_rsp};
+    bool user = m->user;
+
+    m->user = 0;
+    give_to_hv(m, r, &f, 6, user);
+}
+
+/* The monitor itself has trapped: its tables are gone, or it is wrong. */
+void mon_broken(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    struct pushed f = take_pushed(r);
+
+    m->user = 0;
+    give_to_hv(m, r, &f, m->vector, false);
+}
+
+/* hv has settled something; it gives the bases and what is not in r. */
+void mon_resume(struct mon_regs *r)
+{
+    struct mon_vcpu *m = this_vcpu();
+    bool user = m->ss;
+
+    r->rip = m->rip;
+    r->rsp = m->rsp;
+    r->rflags = (m->rflags & ~(FL_RETURN | FL_NT)) | FL_FIXED | FL_IF;
+    go_on(m, r, user);
 }

@@ -17,6 +17,7 @@
 #define FLAT_CS64           0xe033
 #define FLAT_SS             0xe02b
 #define MON_CS              0xe008 /* CPL0, for the trap stubs */
+#define MON_SS              0xe010
 
 struct pv_domain {
     uint64_t text_gfn, data_gfn, gdt_gfn;
@@ -61,8 +62,20 @@ static inline uint64_t pv_vcpu_gfn(const struct domain *d, unsigned int id,
     return d->pv->vcpu_gfn + id * (uint64_t)PV_VCPU_FRAMES + which;
 }
 
-/* True where the monitor serves system calls and faults: software KVM. */
-bool pv_monitor_serves(const struct domain *d);
+/* True where SYSCALL enters CPL0, and the monitor runs there: hardware KVM. */
+bool pv_ring0(const struct domain *d);
+
+/* ring0.c: makes v parked. Own thread; 0 or -errno. */
+int pv_park(struct vcpu *v);
+/* Before KVM_RUN of a parked vCPU: its registers to the monitor. */
+void pv_hand_over(struct vcpu *v, struct mon_vcpu *m);
+/* After it: false if the monitor has begun; true: v is as it was before. */
+bool pv_take_back(struct vcpu *v);
+
+static inline uint64_t pv_vcpu_block(const struct vcpu *v)
+{
+    return MON_VA + MON_VCPU_OFF + v->id * (uint64_t)MON_VCPU_STRIDE;
+}
 
 /* Frames that pv needs behind max_pages of RAM; sets the gfns in pv and d. */
 int pv_domain_layout(struct domain *d, uint64_t max_pages);
@@ -71,8 +84,8 @@ int pv_domain_layout(struct domain *d, uint64_t max_pages);
 int pv_domain_init(struct domain *d);
 void pv_domain_free(struct domain *d);
 
-/* Writes Xen's hypercall page. page: 4096 bytes. */
-void pv_hypercall_page(void *page);
+/* Writes d's hypercall page. page: 4096 bytes. */
+void pv_hypercall_page(struct domain *d, void *page);
 
 /*
  * Puts hv's slots into the L4 table at l4_gfn from outside: only for tables

@@ -23,7 +23,7 @@
 
 /* Inside MON_SLOT, offsets from MON_VA. */
 #define MON_TEXT_OFF     0x000000
-#define MON_TEXT_PAGES   8
+#define MON_TEXT_PAGES   12
 #define MON_DATA_OFF     0x010000
 #define MON_DATA_PAGES   4
 #define MON_VCPU_OFF     0x100000 /* a block of MON_VCPU_STRIDE each */
@@ -55,7 +55,7 @@
 #define DOORBELL_SYSCALL   0xec
 #define DOORBELL_DONE      0xed
 /*
- * FAULT: a page fault that the monitor does not settle, see struct mon_vcpu.
+ * FAULT: a trap that the monitor does not settle, see struct mon_vcpu.
  * BROKEN: the guest has no handler, or no stack for its frame.
  */
 #define DOORBELL_FAULT   0xee
@@ -81,6 +81,12 @@
 #define MON_PTE_STORE   0
 #define MON_PTE_ADD     1
 #define MON_PTE_KEEP_AD 2
+/*
+ * There too, used at other times than the queue, as distances from its end:
+ * what IRETQ takes at CPL0, and the stack of #DB.
+ */
+#define MON_IRET_BELOW  256
+#define MON_DEBUG_BELOW 512
 
 /* struct mon_vcpu and mon_user for assembly. */
 #define MV_USER       0x00
@@ -95,6 +101,8 @@
 #define MV_FRAME      0x48 /* error, rip, cs, rflags, rsp, ss */
 #define MV_GUEST_RSP  0x78
 #define MV_RIP        0x80
+#define MV_RING0      0x88
+#define MV_VECTOR     0x90
 #define MU_RCX        0x00
 #define MU_RDX        0x08
 #define MU_RSI        0x10
@@ -119,13 +127,14 @@ struct mon_header {
     uint64_t stubs;        /* 256 trap stubs */
     uint64_t evtchn_op;    /* hypercall page's target for number 32 */
     uint64_t xen_version;  /* the same for 17 */
-    uint64_t syscall;      /* LSTAR */
     uint64_t apply_ptes;   /* service: rdi = queue, rsi = count */
     uint64_t fault_insn;   /* the one load that may fault ... */
     uint64_t fault_resume; /* ... and where it goes on */
     uint64_t user_page;    /* what user code sees in page 0's place */
     uint64_t call;         /* behind the int3 by which it enters CPL0 */
     uint64_t stub_int3, stub_fault, stub_protection; /* gates 3, 14, 13 */
+    /* On hardware KVM: 256 gates, LSTAR, CSTAR, and where hv goes on. */
+    uint64_t stubs0, lstar0, cstar0, resume0;
     uint64_t end;
 };
 
@@ -153,6 +162,8 @@ struct mon_vcpu {
     uint64_t error, rip, cs, rflags, rsp, ss; /* a fault for DOORBELL_FAULT */
     uint64_t guest_rsp;  /* while the monitor is on its own stack */
     uint64_t resume_rip; /* where it leaves to */
+    uint64_t ring0;      /* hardware KVM: the monitor runs at CPL0 */
+    uint64_t vector;     /* of the trap, or for DOORBELL_FAULT */
 
     uint64_t user_cr3;
     uint64_t kernel_sp, syscall_cb, event_cb, fault_cb;
@@ -165,11 +176,11 @@ struct mon_vcpu {
     uint64_t m2p;       /* uint64_t[], directmap VA */
     uint64_t slot_kernel[MON_NR_SLOTS]; /* hv's entries of an L4 */
     uint64_t slot_user;                 /* of one for user code, MON_SLOT */
-    uint64_t vector;                    /* for DOORBELL_FAULT */
     uint64_t nr_vcpus;
     uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
     uint64_t count[MON_NR_COUNTS];
+    uint64_t fsgsbase; /* RDFSBASE and so on may be used */
 };
 
 /* What user code sees of it: registers for the last step out to it. */
@@ -183,9 +194,11 @@ struct mon_pte_write {
     uint64_t va, val;
 };
 
-_Static_assert(sizeof(struct mon_header) == 112, "mon_header layout");
+_Static_assert(sizeof(struct mon_header) == 136, "mon_header layout");
 _Static_assert(__builtin_offsetof(struct mon_vcpu, resume_rip) == MV_RIP &&
                    __builtin_offsetof(struct mon_vcpu, error) == MV_FRAME &&
+                   __builtin_offsetof(struct mon_vcpu, ring0) == MV_RING0 &&
+                   __builtin_offsetof(struct mon_vcpu, vector) == MV_VECTOR &&
                    __builtin_offsetof(struct mon_vcpu, rax) == MV_RAX,
                "mon_vcpu layout");
 _Static_assert(MON_QUEUE_MAX * 16 + 64 <= MON_STACK_PAGES * 4096,
