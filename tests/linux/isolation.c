@@ -2,8 +2,8 @@
 /*
  * Run as a process of a PV Linux: tries to read and to write every page of
  * the monitor's slot that a vCPU could use, samples of the other slots of the
- * hypervisor and of the kernel's half, and to ring doorbells.  Prints what it
- * could do; the test knows what it may.
+ * hypervisor and of the kernel's half, to ring doorbells, and to jump into the
+ * monitor's code.  Prints what it could do; the test knows what it may.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -12,12 +12,18 @@
 
 #define PAGE 4096ull
 
+#define TEXT        (0xffff808000100000ull + 0x30000)
+#define TEXT_PAGES  12
+#define WAY_OUT     0x200u /* user code's own part of page 0 */
+#define WAY_OUT_LEN 0x80u
+
 static sigjmp_buf back;
+static char signal_stack[65536];
+static void *stack_of_traps[512];
 
 static void on_fault(int sig)
 {
-    (void)sig;
-    siglongjmp(back, 1);
+    siglongjmp(back, sig);
 }
 
 static int try_read(uint64_t va)
@@ -44,6 +50,40 @@ static int try_out(uint16_t port)
     return 1;
 }
 
+/* Where any RET of the monitor's would lead, on the stack that it gets. */
+static void landed(void)
+{
+    __asm__ volatile("ud2");
+}
+
+static void try_jump(uint64_t va, void *rsp)
+{
+    int sig = sigsetjmp(back, 1);
+
+    if (!sig)
+        __asm__ volatile("mov %1, %%rsp; mov %2, %%rcx; jmp *%0"
+                         :
+                         : "a"(va), "r"(rsp), "r"(landed)
+                         : "rcx", "memory");
+    if (sig != SIGSEGV)
+        printf("RAN %#llx (signal %d)\n", (unsigned long long)va, sig);
+}
+
+static void try_jumps(void)
+{
+    void **middle = stack_of_traps + 256;
+
+    for (unsigned int i = 0; i < 512; i++)
+        stack_of_traps[i] = landed;
+    for (uint64_t off = 0; off < TEXT_PAGES * PAGE;
+         off += off < PAGE ? 1 : 61) {
+        if (off >= WAY_OUT && off < WAY_OUT + WAY_OUT_LEN)
+            continue;
+        try_jump(TEXT + off, middle);
+        try_jump(TEXT + off, (void *)8);
+    }
+}
+
 static void probe(uint64_t va, const char *what)
 {
     if (try_read(va))
@@ -56,8 +96,12 @@ int main(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP};
 
+    stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
+    struct sigaction sa = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+
+    sigaltstack(&ss, NULL);
     for (unsigned int i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        signal(signals[i], on_fault);
+        sigaction(signals[i], &sa, NULL);
     for (uint64_t off = 0; off < 0x400000; off += PAGE)
         probe(0xffff808000000000 + off, "monitor");
     for (uint64_t off = 0; off < 64 << 20; off += 1 << 20) {
@@ -72,6 +116,8 @@ int main(void)
     for (unsigned int port = 0xc000; port < 0xc100; port++)
         if (try_out(port))
             printf("RANG %#x\n", port);
+    fflush(stdout);
+    try_jumps();
     puts("probed");
     return 0;
 }

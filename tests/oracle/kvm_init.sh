@@ -34,7 +34,8 @@ mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 \
 for dir in proc sys dev; do
     mount --bind /$dir /host/$dir
 done
-mkdir -p /host/dev/shm
+mkdir -p /host/dev/shm /host/dev/pts
+mount -t devpts -o ptmxmode=666 devpts /host/dev/pts
 for dir in run dev/shm; do
     mount -t tmpfs tmpfs /host/$dir
 done
