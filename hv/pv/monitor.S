@@ -5,7 +5,7 @@
  * data reached relative to rip is that vCPU's.
  *
  * System calls, hypercalls and page faults are served here without hv, by the
- * same C (monitor_c.c) wherever it runs.
+ * same C (monitor_c.c, monitor_mm.c) wherever it runs.
  *
  * On software KVM SYSCALL stays at CPL3; what only CPL0 can do (read cr2, load
  * cr3) is done by stubs behind int3 and the page-fault gate, kept short because
@@ -265,6 +265,8 @@ call_behind:
 #include "hv/pv/monitor_ring0.S"
 
     .include "hv/monitor_c.s"
+    .section .monitor
+    .include "hv/monitor_mm.s"
     .section .monitor
 
     .balign 64

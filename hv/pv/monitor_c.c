@@ -6,23 +6,12 @@
  * beginning: all that is done before that can be done twice.
  *
  * Freestanding, wherever it is mapped: no static data, no tables.  At CPL3 on
- * software KVM, at CPL0 on hardware: there the guest's addresses are touched
- * by mon_get() and mon_put() alone, after guest_va().
+ * software KVM, at CPL0 on hardware.
  */
-#include <stdbool.h>
-#include <stdint.h>
-#include <xen/xen.h>
+#include "hv/pv/monitor_c.h"
+
 #include <xen/event_channel.h>
 #include <xen/vcpu.h>
-#include "kxen/monitor.h"
-
-#define PTE_P    0x001ull
-#define PTE_RW   0x002ull
-#define PTE_U    0x004ull
-#define PTE_A    0x020ull
-#define PTE_D    0x040ull
-#define PTE_PS   0x080ull
-#define PTE_ADDR 0x000ffffffffff000ull
 
 #define FL_IF     0x200ull
 #define FL_TF     0x100ull
@@ -50,60 +39,7 @@
 #define INSN_CLI           0xfa
 #define INSN_STI           0xfb
 
-#define SLOW   1 /* hv does it */
-#define DONE   0
 #define ENOENT 2
-
-#define LIST_MAX 1024
-
-/* As monitor.S pushes it. */
-struct mon_regs {
-    uint64_t rax, rdi, rsi, rdx, r10, r8, r9, rcx, r11;
-    uint64_t rbx, rbp, r12, r13, r14, r15;
-    uint64_t rflags, rsp, rip;
-};
-
-/* Local to the blob: no detours by a PLT. */
-#pragma GCC visibility push(hidden)
-
-/* monitor.S */
-int mon_get(uint64_t va, uint64_t *val);
-int mon_put(uint64_t va, uint64_t val);
-void mon_out(uint32_t port, uint32_t val);
-void mon_load_cr3(uint64_t cr3);
-void mon_leave_kernel(struct mon_regs *r) __attribute__((noreturn));
-void mon_leave_user(struct mon_regs *r, uint64_t cr3) __attribute__((noreturn));
-void mon_give_up_fault(struct mon_regs *r) __attribute__((noreturn));
-void mon_give_up_broken(struct mon_regs *r) __attribute__((noreturn));
-
-/* For monitor.S. */
-int mon_hypercall(struct mon_regs *r);
-void mon_from_user(struct mon_regs *r) __attribute__((noreturn));
-void mon_from_fault(struct mon_regs *r) __attribute__((noreturn));
-void mon_from_protection(struct mon_regs *r) __attribute__((noreturn));
-void mon_from_trap(struct mon_regs *r) __attribute__((noreturn));
-void mon_from_syscall32(struct mon_regs *r) __attribute__((noreturn));
-void mon_broken(struct mon_regs *r) __attribute__((noreturn));
-void mon_resume(struct mon_regs *r) __attribute__((noreturn));
-
-/* What an address in this vCPU's block is, from its offset. */
-static inline uint64_t block_text(void)
-{
-    uint64_t at;
-
-    asm("lea monitor_start(%%rip), %0" : "=r"(at));
-    return at;
-}
-
-static inline struct mon_vcpu *this_vcpu(void)
-{
-    return (void *)(block_text() + MON_VDATA_OFF - MON_VTEXT_OFF);
-}
-
-static inline struct vcpu_info *info(const struct mon_vcpu *m)
-{
-    return (void *)m->info;
-}
 
 /* Only where RDFSBASE and its kin are missing, at CPL0. */
 static uint64_t read_msr(uint32_t msr)
@@ -155,301 +91,7 @@ static void set_fs(const struct mon_vcpu *m, uint64_t base)
         write_msr(MSR_FS_BASE, base);
 }
 
-static bool canonical(uint64_t va)
-{
-    return (int64_t)(va << 16) >> 16 == (int64_t)va;
-}
-
-/* Not in hv's slots; an address between the halves faults by itself. */
-static bool guest_va(uint64_t va)
-{
-    uint64_t slot = va >> 39 & 511;
-
-    return canonical(va) &&
-           !(slot >= MON_FIRST_SLOT && slot < MON_FIRST_SLOT + MON_NR_SLOTS);
-}
-
-static int get_words(uint64_t va, uint64_t *to, unsigned int n)
-{
-    if (!guest_va(va) || !guest_va(va + 8 * n))
-        return SLOW;
-    for (unsigned int i = 0; i < n; i++)
-        if (mon_get(va + 8 * i, &to[i]))
-            return SLOW;
-    return DONE;
-}
-
-static int put_word(uint64_t va, uint64_t val)
-{
-    return guest_va(va) && guest_va(va + 8) ? mon_put(va, val) : SLOW;
-}
-
-/* ---- page tables ---- */
-
-/* The kernel's tables, and whatever was cached of any forgotten. */
-static void load_cr3(struct mon_vcpu *m)
-{
-    m->count[MON_CR3S]++;
-    mon_load_cr3(m->kernel_cr3);
-}
-
-static volatile uint64_t *at_maddr(uint64_t maddr)
-{
-    return (void *)(DIRECTMAP_VA + maddr);
-}
-
-static unsigned int level_of(const struct mon_vcpu *m, uint64_t gfn)
-{
-    return gfn < m->max_pages ? ((const uint8_t *)m->levels)[gfn] : 0;
-}
-
-static bool hv_slot(unsigned int level, uint64_t maddr)
-{
-    uint64_t i = (maddr & 4095) / 8;
-
-    return level == 4 && i >= XEN_FIRST_SLOT &&
-           i < XEN_FIRST_SLOT + XEN_NR_SLOTS;
-}
-
-/* No page that can be written to is a table: so the guest says it is none. */
-static void note_writable(const struct mon_vcpu *m, uint64_t val)
-{
-    uint64_t gfn = (val & PTE_ADDR) >> 12;
-
-    if ((val & PTE_P) && (val & PTE_RW) && level_of(m, gfn))
-        ((uint8_t *)m->levels)[gfn] = 0;
-}
-
-static void set_slots(const struct mon_vcpu *m, uint64_t l4, bool user)
-{
-    volatile uint64_t *e = at_maddr(l4 << 12) + MON_FIRST_SLOT;
-
-    for (unsigned int i = 0; i < MON_NR_SLOTS; i++) {
-        uint64_t val = !user ? m->slot_kernel[i] : i ? 0 : m->slot_user;
-
-        if (e[i] != val)
-            e[i] = val;
-    }
-}
-
-/* Makes a tree one of tables, with the bits that Xen adds to entries. */
-static int pin_tree(const struct mon_vcpu *m, uint64_t gfn, unsigned int level)
-{
-    volatile uint64_t *t = at_maddr(gfn << 12);
-
-    if (gfn >= m->max_pages)
-        return SLOW;
-    ((uint8_t *)m->levels)[gfn] = level;
-    for (unsigned int i = 0; i < 512; i++) {
-        uint64_t e = t[i];
-
-        if (!(e & PTE_P) || hv_slot(level, gfn << 12 | 8 * i))
-            continue;
-        if (level > 1 && !(level < 4 && (e & PTE_PS)) &&
-            level_of(m, (e & PTE_ADDR) >> 12) != level - 1 &&
-            pin_tree(m, (e & PTE_ADDR) >> 12, level - 1))
-            return SLOW;
-        if ((e & (PTE_U | PTE_A)) != (PTE_U | PTE_A))
-            __sync_fetch_and_or(&t[i], PTE_U | PTE_A);
-    }
-    if (level == 4)
-        set_slots(m, gfn, false);
-    return DONE;
-}
-
-/* Its kernel half is shared with others and stays. */
-static void unpin_tree(const struct mon_vcpu *m, uint64_t gfn,
-                       unsigned int level)
-{
-    volatile uint64_t *t = at_maddr(gfn << 12);
-
-    if (!level || level > 4 || level_of(m, gfn) != level)
-        return;
-    ((uint8_t *)m->levels)[gfn] = 0;
-    for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
-        uint64_t e = t[i];
-
-        if ((e & PTE_P) && !(level < 4 && (e & PTE_PS)))
-            unpin_tree(m, (e & PTE_ADDR) >> 12, level - 1);
-    }
-}
-
-/* May an entry of a table of that level hold val?  Its child becomes one. */
-static int point(const struct mon_vcpu *m, unsigned int level, uint64_t val)
-{
-    uint64_t gfn = (val & PTE_ADDR) >> 12;
-
-    if (!(val & PTE_P))
-        return DONE;
-    if (gfn >= m->max_pages || (level > 1 && level < 4 && (val & PTE_PS)))
-        return SLOW;
-    if (level == 1)
-        note_writable(m, val);
-    if (level <= 1 || level_of(m, gfn) == level - 1)
-        return DONE;
-    return pin_tree(m, gfn, level - 1);
-}
-
-static int write_pte(struct mon_vcpu *m, unsigned int level, uint64_t maddr,
-                     uint64_t val, bool keep_ad)
-{
-    volatile uint64_t *e = at_maddr(maddr);
-    uint64_t old;
-
-    if (maddr >> 12 >= m->max_pages || hv_slot(level, maddr) ||
-        point(m, level, val))
-        return SLOW;
-    m->count[MON_PTES]++;
-    if (level && (val & PTE_P))
-        val |= PTE_U | PTE_A;
-    if (!keep_ad) {
-        *e = val;
-        return DONE;
-    }
-    do
-        old = *e;
-    while (
-        !__sync_bool_compare_and_swap(e, old, val | (old & (PTE_A | PTE_D))));
-    return DONE;
-}
-
-static int mmu_update(struct mon_vcpu *m, const uint64_t a[6])
-{
-    uint64_t u[2];
-
-    if (a[3] != DOMID_SELF || a[1] > LIST_MAX)
-        return SLOW;
-    for (uint64_t i = 0; i < a[1]; i++) {
-        if (get_words(a[0] + 16 * i, u, 2))
-            return SLOW;
-        switch (u[0] & 7) {
-        case MMU_NORMAL_PT_UPDATE:
-        case MMU_PT_UPDATE_PRESERVE_AD:
-            if (write_pte(m, level_of(m, u[0] >> 12), u[0] & ~7ull, u[1],
-                          u[0] & 2))
-                return SLOW;
-            break;
-        case MMU_MACHPHYS_UPDATE:
-            if (u[0] >> 12 >= m->max_pages)
-                return SLOW;
-            ((uint64_t *)m->m2p)[u[0] >> 12] = u[1];
-            break;
-        default:
-            return SLOW;
-        }
-    }
-    if (!a[2])
-        return DONE;
-    /* 32 bits, and the guest's: read, change, write. */
-    if (get_words(a[2], u, 1))
-        return SLOW;
-    return put_word(a[2], (u[0] & ~0xffffffffull) | a[1]);
-}
-
-/* The L1 entry of va: a machine address, or 0; *user: all above have USER. */
-static uint64_t walk(const struct mon_vcpu *m, uint64_t va, bool *user)
-{
-    uint64_t table = m->kernel_cr3 & PTE_ADDR;
-
-    *user = true;
-    for (int level = 3; level; level--) {
-        uint64_t e;
-
-        if (table >> 12 >= m->max_pages)
-            return 0;
-        e = *at_maddr(table + 8 * (va >> (12 + 9 * level) & 511));
-        if (!(e & PTE_P) || (e & PTE_PS))
-            return 0;
-        *user &= !!(e & PTE_U);
-        table = e & PTE_ADDR;
-    }
-    return table >> 12 < m->max_pages ? table + 8 * (va >> 12 & 511) : 0;
-}
-
-static int update_va_mapping(struct mon_vcpu *m, const uint64_t a[6])
-{
-    uint64_t how = a[2] & UVMF_FLUSHTYPE_MASK, pte;
-    bool user;
-
-    if (how > UVMF_INVLPG || !guest_va(a[0]))
-        return SLOW;
-    if (how && !m->alone && (a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK))
-        return SLOW;
-    pte = walk(m, a[0], &user);
-    if (!pte || write_pte(m, 1, pte, a[1], false))
-        return SLOW;
-    if (how)
-        load_cr3(m);
-    return DONE;
-}
-
-static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
-{
-    if (level_of(m, gfn) != 4)
-        return SLOW;
-    set_slots(m, gfn, false);
-    m->kernel_cr3 = gfn << 12;
-    load_cr3(m);
-    return DONE;
-}
-
-static int new_user_baseptr(struct mon_vcpu *m, uint64_t gfn)
-{
-    if (gfn && (level_of(m, gfn) != 4 || gfn == m->kernel_cr3 >> 12))
-        return SLOW;
-    if (gfn)
-        set_slots(m, gfn, true);
-    m->user_cr3 = gfn << 12;
-    return DONE;
-}
-
-static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
-{
-    switch (op->cmd) {
-    case MMUEXT_PIN_L1_TABLE:
-    case MMUEXT_PIN_L2_TABLE:
-    case MMUEXT_PIN_L3_TABLE:
-    case MMUEXT_PIN_L4_TABLE:
-        return pin_tree(m, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
-    case MMUEXT_UNPIN_TABLE:
-        unpin_tree(m, op->arg1.mfn, level_of(m, op->arg1.mfn));
-        return op->arg1.mfn < m->max_pages ? DONE : SLOW;
-    case MMUEXT_NEW_BASEPTR:
-        return new_baseptr(m, op->arg1.mfn);
-    case MMUEXT_NEW_USER_BASEPTR:
-        return new_user_baseptr(m, op->arg1.mfn);
-    case MMUEXT_TLB_FLUSH_MULTI:
-    case MMUEXT_INVLPG_MULTI:
-    case MMUEXT_TLB_FLUSH_ALL:
-    case MMUEXT_INVLPG_ALL:
-        if (!m->alone)
-            return SLOW;
-        /* fall through */
-    case MMUEXT_TLB_FLUSH_LOCAL:
-    case MMUEXT_INVLPG_LOCAL:
-        load_cr3(m);
-        return DONE;
-    default:
-        return SLOW;
-    }
-}
-
-static int mmuext_op(struct mon_vcpu *m, const uint64_t a[6])
-{
-    union {
-        uint64_t word[3];
-        struct mmuext_op op;
-    } u;
-
-    if (a[3] != DOMID_SELF || a[1] > LIST_MAX || a[2])
-        return SLOW;
-    for (uint64_t i = 0; i < a[1]; i++)
-        if (get_words(a[0] + sizeof(u) * i, u.word, 3) || mmuext_one(m, &u.op))
-            return SLOW;
-    return DONE;
-}
-
-/* ---- other hypercalls ---- */
+/* ---- hypercalls ---- */
 
 static int set_segment_base(struct mon_vcpu *m, const uint64_t a[6])
 {
@@ -485,7 +127,7 @@ static int event_channel_op(const uint64_t a[6])
 
     /* An argument of 4 bytes may end where its page does. */
     if (a[0] != EVTCHNOP_send || (a[1] & 4095) > 4088 ||
-        get_words(a[1], &arg, 1))
+        mon_get_words(a[1], &arg, 1))
         return SLOW;
     port = arg;
     if (port >= MON_PORTS || !doorbell[port])
@@ -515,15 +157,15 @@ static int simple_call(struct mon_vcpu *m, uint64_t nr, const uint64_t a[6],
     *rax = 0;
     switch (nr) {
     case __HYPERVISOR_mmu_update:
-        return mmu_update(m, a);
+        return mon_mmu_update(m, a);
     case __HYPERVISOR_stack_switch:
         return stack_switch(m, a);
     case __HYPERVISOR_update_va_mapping:
-        return update_va_mapping(m, a);
+        return mon_update_va_mapping(m, a);
     case __HYPERVISOR_set_segment_base:
         return set_segment_base(m, a);
     case __HYPERVISOR_mmuext_op:
-        return mmuext_op(m, a);
+        return mon_mmuext_op(m, a);
     case __HYPERVISOR_event_channel_op:
         return event_channel_op(a);
     case __HYPERVISOR_vcpu_op:
@@ -545,8 +187,8 @@ static int multicall(struct mon_vcpu *m, const uint64_t a[6])
     for (uint64_t i = 0; i < a[1]; i++) {
         uint64_t at = a[0] + 64 * i;
 
-        if (get_words(at, e, 8) || simple_call(m, e[0], &e[2], &result) ||
-            put_word(at + 8, result))
+        if (mon_get_words(at, e, 8) || simple_call(m, e[0], &e[2], &result) ||
+            mon_put_word(at + 8, result))
             return SLOW;
     }
     return DONE;
@@ -582,7 +224,7 @@ static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
     f[n++] = SS_FLAT;
     sp -= n * 8;
     for (i = 0; i < n; i++)
-        if (put_word(sp + 8 * i, f[i]))
+        if (mon_put_word(sp + 8 * i, f[i]))
             broken(m, r);
     if (user) {
         m->gs_user = get_gs(m);
@@ -694,7 +336,7 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
     uint64_t f[9]; /* struct iret_context */
     bool user;
 
-    if (get_words(m->guest_rsp, f, 9))
+    if (mon_get_words(m->guest_rsp, f, 9))
         return SLOW;
     user = (f[5] & 3) == 3;
     if ((f[6] & FL_TF) || !canonical(f[4]) ||
@@ -785,7 +427,7 @@ static enum whose kernel_fault(struct mon_vcpu *m, uint64_t va, uint64_t error)
 
     if (!(error & ERR_W) || !guest_va(va))
         return HVS;
-    pte = walk(m, va, &user);
+    pte = mon_walk(m, va, &user);
     e = pte ? *at_maddr(pte) : 0;
     if (!user || !(e & PTE_P) || !(e & PTE_U) || (e & PTE_RW))
         return HVS;
@@ -876,7 +518,7 @@ void mon_from_protection(struct mon_regs *r)
     if (user)
         came_from_user(m);
     if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
-        !get_words(f.rip, &insn, 1)) {
+        !mon_get_words(f.rip, &insn, 1)) {
         if ((uint8_t)insn == INSN_CLI || (uint8_t)insn == INSN_STI) {
             r->rip += 1; /* without effect, as on Xen */
             leave(m, r, false);
