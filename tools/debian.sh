@@ -32,6 +32,8 @@ esac
 
 mkdir -p "$folder" || exit 1
 folder=$(realpath "$folder")
+# Before the lock: the folder may be read-only by now.
+[ ! -e "$folder/$package/.done" ] || { echo "$folder/$package"; exit 0; }
 (
     flock 9
     [ -e "$folder/$package/.done" ] && exit 0

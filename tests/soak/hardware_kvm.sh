@@ -18,6 +18,9 @@ tests=${KXEN_ORACLE_TESTS:-$tests}
 
 oracle_tools
 oracle_kernel
+# What the tests there unpack from Debian they find unpacked.
+linux_kernel cloud-amd64 >/dev/null
+debian_file grub-xen-host 'usr/lib/grub-xen/*' >/dev/null
 oracle_root
 oracle_module kvm-amd virtio_pci 9pnet_virtio 9p
 cp "$KXEN_TOP/tests/oracle/kvm_init.sh" "$ROOT/init"
