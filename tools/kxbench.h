@@ -123,6 +123,8 @@ json_t *kxb_json(const struct kxb *b);
 int kxb_host_start(struct kxb *b);
 /* Stops it, if it runs, and removes what it left. */
 void kxb_host_stop(struct kxb *b);
+/* Removes a folder with all that is in it. */
+void kxb_remove(const char *dir);
 /*
  * Runs kxl with these arguments (NULL ends them; "kxl" is put in front).
  * 0 and, if out is not NULL, its standard output as a string for the caller

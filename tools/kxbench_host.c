@@ -124,6 +124,11 @@ static int remove_one(const char *path, const struct stat *st, int type,
     return remove(path);
 }
 
+void kxb_remove(const char *dir)
+{
+    nftw(dir, remove_one, OPEN_DIRS, FTW_DEPTH | FTW_PHYS);
+}
+
 void kxb_host_stop(struct kxb *b)
 {
     char dir[5000];
@@ -132,5 +137,5 @@ void kxb_host_stop(struct kxb *b)
     if (b->host_runs)
         kxb_kxl(b, NULL, "host-stop", "-f", NULL);
     b->host_runs = false;
-    nftw(dir, remove_one, OPEN_DIRS, FTW_DEPTH | FTW_PHYS);
+    kxb_remove(dir);
 }
