@@ -4,17 +4,20 @@
  * plain model holds; a root kept aside still shows its own moment; nothing is
  * leaked or freed twice (the sanitizer build sees to that).
  */
+#include <malloc.h>
+
 #include "tests/unit/test_store_fixture.h"
+#include "xenstore/core/tree_mem.h"
 
 #define NAMES 40
 
 static const struct store_perm own = {.id = 0};
 
-static struct ndata *data(const char *path, const char *value)
+static struct ndata *data(struct tree *t, const char *path, const char *value)
 {
     const char *name = strrchr(path, '/') + 1;
 
-    return ndata_create(name, strlen(name), &own, 1, value, strlen(value));
+    return ndata_create(t, name, strlen(name), &own, 1, value, strlen(value));
 }
 
 /* A tree two levels deep beside an array that says what it should hold. */
@@ -39,7 +42,7 @@ static void model_set(struct model *m, int i, int k, const char *value)
     int rc;
 
     path_of(path, i, k);
-    rc = tree_set(&m->t, &m->root, epoch, path, data(path, value),
+    rc = tree_set(&m->t, &m->root, epoch, path, data(&m->t, path, value),
                   tree_new_gen(&m->t));
     if (k && !m->value[i][0][0]) {
         assert_int_equal(rc, -ENOENT);
@@ -90,7 +93,7 @@ static void test_against_model(void **state)
 
     (void)state;
     srand(1);
-    m->root = tree_create(&m->t, ndata_create("", 0, &own, 1, "", 0));
+    m->root = tree_create(&m->t, ndata_create(&m->t, "", 0, &own, 1, "", 0));
     for (int step = 0; step < 20000; step++) {
         int i = rand() % NAMES, k = rand() % NAMES;
         char value[8];
@@ -131,7 +134,8 @@ static int in_order(const struct tnode *n, void *arg)
 static void test_children_sorted_and_shallow(void **state)
 {
     struct tree t = {.seed = 42};
-    struct tnode *root = tree_create(&t, ndata_create("", 0, &own, 1, "", 0));
+    struct tnode *root =
+        tree_create(&t, ndata_create(&t, "", 0, &own, 1, "", 0));
     uint64_t epoch = tree_new_epoch(&t);
     char last[32] = "", path[32];
 
@@ -139,8 +143,8 @@ static void test_children_sorted_and_shallow(void **state)
     /* In ascending order, the worst case of an unbalanced tree. */
     for (int i = 0; i < 100000; i++) {
         sprintf(path, "/%08d", i);
-        assert_int_equal(tree_set(&t, &root, epoch, path, data(path, "v"), 1),
-                         0);
+        assert_int_equal(
+            tree_set(&t, &root, epoch, path, data(&t, path, "v"), 1), 0);
     }
     tree_for_each_child(root, in_order, last);
     assert_string_equal(last, "00099999");
@@ -151,14 +155,15 @@ static void test_children_sorted_and_shallow(void **state)
 static void test_generations(void **state)
 {
     struct tree t = {0};
-    struct tnode *root = tree_create(&t, ndata_create("", 0, &own, 1, "", 0));
+    struct tnode *root =
+        tree_create(&t, ndata_create(&t, "", 0, &own, 1, "", 0));
     uint64_t top, epoch = tree_new_epoch(&t);
 
     (void)state;
-    tree_set(&t, &root, epoch, "/a", data("/a", "1"), tree_new_gen(&t));
+    tree_set(&t, &root, epoch, "/a", data(&t, "/a", "1"), tree_new_gen(&t));
     top = tree_gen(root, "/", 1);
     assert_int_equal(tree_gen(root, "/a", 2), top); /* it gained a child */
-    tree_set(&t, &root, epoch, "/a", data("/a", "2"), tree_new_gen(&t));
+    tree_set(&t, &root, epoch, "/a", data(&t, "/a", "2"), tree_new_gen(&t));
     assert_int_equal(tree_gen(root, "/", 1), top); /* a value is not its own */
     assert_int_not_equal(tree_gen(root, "/a", 2), top);
     tree_remove(&t, &root, epoch, "/a", tree_new_gen(&t));
@@ -180,7 +185,8 @@ static int count(const struct tnode *n, const char *path, void *arg)
 static void test_deep(void **state)
 {
     struct tree t = {0};
-    struct tnode *root = tree_create(&t, ndata_create("", 0, &own, 1, "", 0));
+    struct tnode *root =
+        tree_create(&t, ndata_create(&t, "", 0, &own, 1, "", 0));
     char path[STORE_PATH_BYTES] = "";
     int depth = 0, seen = 0;
 
@@ -188,12 +194,41 @@ static void test_deep(void **state)
     while (strlen(path) + 2 < sizeof(path)) {
         strcat(path, "/d");
         assert_int_equal(tree_set(&t, &root, tree_new_epoch(&t), path,
-                                  data(path, "v"), tree_new_gen(&t)),
+                                  data(&t, path, "v"), tree_new_gen(&t)),
                          0);
         depth++;
     }
     tree_walk(root, "/", count, &seen);
     assert_int_equal(seen, depth + 1);
+    tree_put(&t, root);
+    tree_destroy(&t);
+}
+
+/* What died is used again; what a great removal left is not kept. */
+static void test_memory(void **state)
+{
+    struct tree t = {.seed = 1};
+    struct tnode *root =
+        tree_create(&t, ndata_create(&t, "", 0, &own, 1, "", 0));
+    size_t used;
+    char path[32];
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        sprintf(path, "/%08d", i);
+        tree_set(&t, &root, tree_new_epoch(&t), path, data(&t, path, "v"), 1);
+    }
+    for (int i = 0; i < 100000; i++) {
+        sprintf(path, "/%08d", i);
+        tree_remove(&t, &root, tree_new_epoch(&t), path, 1);
+    }
+    rcu_barrier();
+    assert_true(tree_mem_spare(&t) < 4u << 20);
+    used = mallinfo2().uordblks;
+    for (int i = 0; i < 200000; i++)
+        tree_set(&t, &root, tree_new_epoch(&t), "/a", data(&t, "/a", "v"), 1);
+    rcu_barrier();
+    assert_true(mallinfo2().uordblks < used + (4u << 20));
     tree_put(&t, root);
     tree_destroy(&t);
 }
@@ -205,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_children_sorted_and_shallow),
         cmocka_unit_test(test_generations),
         cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_memory),
     };
     int rc;
 

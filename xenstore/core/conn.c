@@ -29,6 +29,13 @@ void sconn_init(struct sconn *c, struct store *s, const struct sconn_ops *ops,
     c->out_last = &c->out_first;
 }
 
+/* The lock is held. */
+static void count_out(struct sconn *c, int messages, ssize_t bytes)
+{
+    c->out_bytes += bytes;
+    __atomic_store_n(&c->out_count, c->out_count + messages, __ATOMIC_RELAXED);
+}
+
 static void drop_output(struct sconn *c)
 {
     while (c->out_first) {
@@ -39,8 +46,7 @@ static void drop_output(struct sconn *c)
     }
     c->out_last = &c->out_first;
     c->out_sent = 0;
-    c->out_bytes = 0;
-    c->out_count = 0;
+    count_out(c, -(int)c->out_count, -(ssize_t)c->out_bytes);
 }
 
 void sconn_reset(struct sconn *c)
@@ -124,8 +130,7 @@ static void append(struct sconn *c, struct outmsg *m)
 {
     *c->out_last = m;
     c->out_last = &m->next;
-    c->out_bytes += m->len;
-    c->out_count++;
+    count_out(c, 1, m->len);
     journal_out(c, m->bytes, m->len);
 }
 
@@ -233,14 +238,10 @@ void sconn_event(struct sconn *c, const char *path, const char *token)
 bool sconn_stalled(struct sconn *c)
 {
     uint64_t limit = PRIVILEGED_LAG;
-    bool stalled;
 
     if (!caller_privileged(&c->who))
         limit = c->store->quota[QUOTA_OUTSTANDING];
-    pthread_mutex_lock(&c->out_lock);
-    stalled = limit && c->out_count >= limit;
-    pthread_mutex_unlock(&c->out_lock);
-    return stalled;
+    return limit && __atomic_load_n(&c->out_count, __ATOMIC_RELAXED) >= limit;
 }
 
 /* Takes n sent bytes off the queue; its lock is held. */
@@ -252,8 +253,7 @@ static void sent(struct sconn *c, size_t n)
 
         c->out_first = m->next;
         c->out_sent -= m->len;
-        c->out_bytes -= m->len;
-        c->out_count--;
+        count_out(c, -1, -(ssize_t)m->len);
         free(m);
     }
     if (!c->out_first)

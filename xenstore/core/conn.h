@@ -78,7 +78,7 @@ struct sconn {
     struct outmsg *out_first, **out_last;
     size_t out_sent;        /* bytes of the first that are gone */
     size_t out_bytes;       /* queued in all */
-    unsigned int out_count; /* messages queued */
+    unsigned int out_count; /* messages queued; read without the lock */
     bool overrun;           /* events came faster than they were read */
 
     struct sconn *next_push; /* of the store, store->lock */

@@ -18,6 +18,11 @@
 
 #define FIRST_SIZE (1u << 20)
 #define MIN_LIMIT  (8u << 20)
+#define AHEAD      (64u << 10)
+#define AHEAD_MASK ((size_t)AHEAD - 1)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; without, it is only slower */
+#endif
 
 /* Room is allocated, not only promised: a full disk is no SIGBUS here. */
 static int grow(struct journal *j, size_t size)
@@ -62,6 +67,7 @@ static int start(struct journal *j, bool fresh)
         h->committed < sizeof(*h) || h->committed > j->size)
         return -EINVAL;
     j->end = h->committed;
+    j->touched = j->end & ~AHEAD_MASK;
     j->limit = MIN_LIMIT;
     return 0;
 }
@@ -99,13 +105,27 @@ fail:
     return rc;
 }
 
+/* Has the pages to come mapped, many at a time: one by one is ten times dear.
+ */
+static void touch_ahead(struct journal *j)
+{
+    size_t from = j->touched, len = AHEAD;
+
+    if (from + len > j->size)
+        len = j->size - from;
+    if (len)
+        madvise(j->map + from, len, MADV_POPULATE_WRITE);
+    j->touched = from + len;
+}
+
 static bool reserve(struct journal *j, size_t len)
 {
     if (j->broken)
         return false;
-    if (j->end + len <= j->size)
-        return true;
-    j->broken = grow(j, j->size * 2 + len) != 0;
+    if (j->end + len > j->size)
+        j->broken = grow(j, (j->size * 2 + len + AHEAD) & ~AHEAD_MASK) != 0;
+    if (!j->broken && j->end + len > j->touched)
+        touch_ahead(j);
     return !j->broken;
 }
 

@@ -46,11 +46,12 @@ struct journal {
     int fd;
     char *path;
     char *map;
-    size_t size;   /* of the file and its mapping */
-    size_t end;    /* where the next record goes */
-    size_t record; /* where the one being written begins */
-    size_t limit;  /* a checkpoint is due beyond */
-    bool broken;   /* no room: nothing is kept any more */
+    size_t size;    /* of the file and its mapping */
+    size_t end;     /* where the next record goes */
+    size_t record;  /* where the one being written begins */
+    size_t limit;   /* a checkpoint is due beyond */
+    size_t touched; /* pages up to here are mapped already */
+    bool broken;    /* no room: nothing is kept any more */
 };
 
 /* Opens or makes the file.  *j is freed by jfile_close(). */

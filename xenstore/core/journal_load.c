@@ -127,7 +127,7 @@ static int load_special(struct store *s, struct cursor *c)
 
     if (which >= STORE_NR_SPECIAL || !take_node(c, &n))
         return -EINVAL;
-    d = ndata_create("", 0, n.perms, n.nr_perms, NULL, 0);
+    d = ndata_create(&s->tree, "", 0, n.perms, n.nr_perms, NULL, 0);
     if (!d)
         return -ENOMEM;
     old = s->special[which].data;

@@ -7,9 +7,14 @@
 #include <string.h>
 #include <xenstore_lib.h>
 
-#define PATH_CHARS                                                             \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-/_@"
 #define HOME "/local/domain/"
+
+/* What a path may consist of. */
+static const bool path_chars[256] = {
+    ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true,
+    ['-'] = true,         ['/'] = true,         ['_'] = true,
+    ['@'] = true,
+};
 
 /* Length of a leading "/local/domain/<digits>/", else 0. */
 static size_t home_prefix(const char *path)
@@ -24,17 +29,28 @@ static size_t home_prefix(const char *path)
     return sizeof(HOME) + digits;
 }
 
+/* Its length if nothing but what a path may have is in it, else 0. */
+static size_t path_length(const char *path)
+{
+    unsigned char last = '\0';
+    size_t len = 0;
+
+    for (; path[len]; last = path[len++])
+        if (!path_chars[(unsigned char)path[len]] ||
+            (path[len] == '/' && last == '/'))
+            return 0;
+    return len;
+}
+
 bool path_valid(const char *path, bool special, size_t max_len)
 {
-    size_t len = strlen(path);
+    size_t len = path_length(path);
 
     if (path[0] != '/' && !(special && path[0] == '@'))
         return false;
-    if (len >= STORE_PATH_BYTES || len > home_prefix(path) + max_len)
+    if (!len || len >= STORE_PATH_BYTES || (len > 1 && path[len - 1] == '/'))
         return false;
-    if (len > 1 && path[len - 1] == '/')
-        return false;
-    return !strstr(path, "//") && strspn(path, PATH_CHARS) == len;
+    return len <= max_len || len <= home_prefix(path) + max_len;
 }
 
 size_t path_home_len(uint32_t domid)
@@ -45,18 +61,17 @@ size_t path_home_len(uint32_t domid)
 int path_canonical(char buf[STORE_PATH_BYTES], const char *path, uint32_t domid,
                    bool special, size_t max_len)
 {
-    const char *home = HOME;
-    int n;
+    size_t len = strlen(path), home = 0;
 
-    if (path[0] == '/' || path[0] == '@')
-        n = snprintf(buf, STORE_PATH_BYTES, "%s", path);
-    else if (strlen(path) > XENSTORE_REL_PATH_MAX)
+    if (path[0] != '/' && path[0] != '@') {
+        if (len > XENSTORE_REL_PATH_MAX)
+            return -EINVAL;
+        home = sprintf(buf, HOME "%u/", domid);
+    }
+    if (home + len >= STORE_PATH_BYTES)
         return -EINVAL;
-    else
-        n = snprintf(buf, STORE_PATH_BYTES, "%s%u/%s", home, domid, path);
-    if (n >= STORE_PATH_BYTES || !path_valid(buf, special, max_len))
-        return -EINVAL;
-    return 0;
+    memcpy(buf + home, path, len + 1);
+    return path_valid(buf, special, max_len) ? 0 : -EINVAL;
 }
 
 int number_parse(const char *s, uint64_t max, uint64_t *value)

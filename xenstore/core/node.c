@@ -21,6 +21,8 @@ struct pending {
     char path[];
 };
 
+#define ROOM 256
+
 /* One operation: a private root, what it costs, whom it tells. */
 struct op {
     struct view *v;
@@ -28,6 +30,8 @@ struct op {
     uint64_t epoch, gen;
     struct deltas deltas;
     struct pending *first, **last;
+    /* Of the first change, which mostly is the only one. */
+    char room[ROOM] __attribute__((aligned(sizeof(void *))));
 };
 
 struct tnode *view_root(const struct view *v)
@@ -101,7 +105,7 @@ int node_get(struct view *v, const char *path, uint32_t perm,
 
 static void op_begin(struct op *op, struct view *v)
 {
-    memset(op, 0, sizeof(*op));
+    memset(op, 0, offsetof(struct op, room));
     op->v = v;
     op->work = tree_ref(view_root(v));
     op->epoch = tree_new_epoch(&v->store->tree);
@@ -113,9 +117,11 @@ static void op_begin(struct op *op, struct view *v)
 static int op_note(struct op *op, const char *path, unsigned int flags,
                    struct ndata *now, struct ndata *before, bool removed)
 {
-    size_t len = strlen(path);
-    struct pending *p = malloc(sizeof(*p) + len + 1);
+    size_t len = strlen(path), size = sizeof(struct pending) + len + 1;
+    struct pending *p = (struct pending *)op->room;
 
+    if (op->first || size > ROOM)
+        p = malloc(size);
     if (!p)
         return -ENOMEM;
     p->next = NULL;
@@ -270,7 +276,8 @@ static int op_end(struct op *op, int rc)
         op->first = p->next;
         ndata_put(tree, p->now);
         ndata_put(tree, p->before);
-        free(p);
+        if ((char *)p != op->room)
+            free(p);
     }
     deltas_free(&op->deltas);
     tree_put(tree, op->work);
@@ -301,8 +308,8 @@ static int op_put_value(struct op *op, const char *path, size_t path_len,
 
     memcpy(at, path, path_len);
     at[path_len] = '\0';
-    d = ndata_create(name, path_len - (name - path), like->perms,
-                     like->nr_perms, value, len);
+    d = ndata_create(&op->v->store->tree, name, path_len - (name - path),
+                     like->perms, like->nr_perms, value, len);
     if (!d)
         return -ENOMEM;
     d->perms[0].id = owner;
@@ -358,7 +365,8 @@ static int write_or_create(struct op *op, const char *path, const void *value,
         return rc;
     if (path_len == 1) {
         struct ndata *d =
-            ndata_create("", 0, n->data->perms, n->data->nr_perms, value, len);
+            ndata_create(&op->v->store->tree, "", 0, n->data->perms,
+                         n->data->nr_perms, value, len);
 
         return d ? op_set(op, path, d, n->data, TXN_FIRE) : -ENOMEM;
     }
@@ -461,8 +469,8 @@ static int set_perms_checked(struct op *op, const char *path,
         return -EPERM;
     if (!privileged && !quota_allows(v->store, v->who->id, QUOTA_PERMS, nr))
         return -ENOSPC;
-    d = ndata_create(n->data->name, n->data->name_len, perms, nr,
-                     n->data->value, n->data->value_len);
+    d = ndata_create(&v->store->tree, n->data->name, n->data->name_len, perms,
+                     nr, n->data->value, n->data->value_len);
     if (!d)
         return -ENOMEM;
     rc = check_size(v, d);
@@ -499,7 +507,8 @@ int node_restore(struct store *s, struct txn *txn, const char *path,
 
     if (!slash)
         return -EINVAL;
-    d = ndata_create(slash + 1, strlen(slash + 1), perms, nr_perms, value, len);
+    d = ndata_create(&s->tree, slash + 1, strlen(slash + 1), perms, nr_perms,
+                     value, len);
     if (!d)
         return -ENOMEM;
     op_begin(&op, &v);
@@ -525,10 +534,11 @@ struct forgetting {
 };
 
 /* A copy without the domain's entries; a root it owned becomes domain 0's. */
-static struct ndata *without_domain(const struct ndata *d, uint32_t domid)
+static struct ndata *without_domain(struct tree *t, const struct ndata *d,
+                                    uint32_t domid)
 {
-    struct ndata *n = ndata_create(d->name, d->name_len, d->perms, d->nr_perms,
-                                   d->value, d->value_len);
+    struct ndata *n = ndata_create(t, d->name, d->name_len, d->perms,
+                                   d->nr_perms, d->value, d->value_len);
     unsigned int kept = 1;
 
     if (!n)
@@ -560,7 +570,7 @@ static int forget_one(const struct tnode *n, const char *path, void *arg)
         return 0;
     if (old->perms[0].id == f->domid && path[1])
         return op_remove(f->op, n, path);
-    d = without_domain(old, f->domid);
+    d = without_domain(&f->op->v->store->tree, old, f->domid);
     return d ? op_set(f->op, path, d, old, 0) : -ENOMEM;
 }
 
@@ -572,7 +582,7 @@ static int forget_special(struct store *s, uint32_t domid)
 
         if (!names_domain(old, domid))
             continue;
-        d = without_domain(old, domid);
+        d = without_domain(&s->tree, old, domid);
         if (!d)
             return -ENOMEM;
         rcu_assign_pointer(s->special[i].data, d);

@@ -13,6 +13,8 @@
 #include "xenstore/core/domain.h"
 #include "xenstore/core/journal.h"
 
+#define LOCK_TRIES 200
+
 static const uint64_t default_quota[QUOTA_COUNT] = {
     [QUOTA_NODES] = 1000,
     [QUOTA_WATCHES] = 128,
@@ -36,9 +38,20 @@ void store_thread_leave(void)
     rcu_unregister_thread();
 }
 
+/*
+ * A change takes about a microsecond, to sleep and be woken several: who finds
+ * the store locked looks again for a while.
+ */
 void store_lock(struct store *s)
 {
-    pthread_mutex_lock(&s->lock);
+    int tries = LOCK_TRIES;
+
+    while (tries && pthread_mutex_trylock(&s->lock)) {
+        caa_cpu_relax();
+        tries--;
+    }
+    if (!tries)
+        pthread_mutex_lock(&s->lock);
     s->depth++;
 }
 
@@ -106,16 +119,16 @@ int special_set_perms(struct view *v, const char *name,
         return -EINVAL;
     if (!caller_privileged(v->who))
         return -EACCES;
-    d = ndata_create("", 0, perms, nr, NULL, 0);
-    if (!d)
-        return -ENOMEM;
     store_lock(s);
-    old = sp->data;
-    rcu_assign_pointer(sp->data, d);
-    ndata_put(&s->tree, old);
-    journal_special(s, sp - s->special);
+    d = ndata_create(&s->tree, "", 0, perms, nr, NULL, 0);
+    if (d) {
+        old = sp->data;
+        rcu_assign_pointer(sp->data, d);
+        ndata_put(&s->tree, old);
+        journal_special(s, sp - s->special);
+    }
     store_unlock(s);
-    return 0;
+    return d ? 0 : -ENOMEM;
 }
 
 /* The tree of an empty store: what Xen's own has at start. */
@@ -124,7 +137,7 @@ static int plant(struct store *s)
     const struct store_perm own = {.id = 0, .perms = XS_PERM_NONE};
     struct caller who = {.id = 0};
     struct view v = {.store = s, .who = &who};
-    struct ndata *d = ndata_create("", 0, &own, 1, NULL, 0);
+    struct ndata *d = ndata_create(&s->tree, "", 0, &own, 1, NULL, 0);
 
     s->root = d ? tree_create(&s->tree, d) : NULL;
     if (!s->root)
@@ -132,7 +145,7 @@ static int plant(struct store *s)
     s->special[STORE_INTRODUCE].name = "@introduceDomain";
     s->special[STORE_RELEASE].name = "@releaseDomain";
     for (int i = 0; i < STORE_NR_SPECIAL; i++) {
-        s->special[i].data = ndata_create("", 0, &own, 1, NULL, 0);
+        s->special[i].data = ndata_create(&s->tree, "", 0, &own, 1, NULL, 0);
         if (!s->special[i].data)
             return -ENOMEM;
     }

@@ -1,84 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include "xenstore/core/tree.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <urcu.h>
 
 #include "xenstore/core/hmap.h"
+#include "xenstore/core/tree_mem.h"
 
-#define PATH_BYTES  3073 /* XENSTORE_ABS_PATH_MAX and the end */
-#define DEAD_ENOUGH 256  /* dead objects that are worth a grace period */
-
-/* What one grace period frees. */
-struct grave {
-    struct rcu_head rcu;
-    struct tnode *nodes;
-    struct ndata *data;
-};
-
-static void free_dead(struct tnode *nodes, struct ndata *data)
-{
-    while (nodes) {
-        struct tnode *next = nodes->next_dead;
-
-        free(nodes);
-        nodes = next;
-    }
-    while (data) {
-        struct ndata *next = data->next_dead;
-
-        free(data);
-        data = next;
-    }
-}
-
-static void grave_free(struct rcu_head *head)
-{
-    struct grave *g = caa_container_of(head, struct grave, rcu);
-
-    free_dead(g->nodes, g->data);
-    free(g);
-}
-
-/* Hands the dead over to RCU.  Without memory for that they wait on. */
-static void bury(struct tree *t)
-{
-    struct grave *g;
-
-    if (t->nr_dead < DEAD_ENOUGH)
-        return;
-    g = malloc(sizeof(*g));
-    if (!g)
-        return;
-    g->nodes = t->dead_nodes;
-    g->data = t->dead_data;
-    t->dead_nodes = NULL;
-    t->dead_data = NULL;
-    t->nr_dead = 0;
-    call_rcu(&g->rcu, grave_free);
-}
-
+#define PATH_BYTES 3073 /* XENSTORE_ABS_PATH_MAX and the end */
 size_t ndata_size(const struct ndata *d)
 {
     return sizeof(*d) + d->name_len + d->value_len +
            d->nr_perms * sizeof(d->perms[0]);
 }
 
-struct ndata *ndata_create(const char *name, size_t name_len,
+struct ndata *ndata_create(struct tree *t, const char *name, size_t name_len,
                            const struct store_perm *perms,
                            unsigned int nr_perms, const void *value,
                            size_t value_len)
 {
     size_t perm_bytes = nr_perms * sizeof(*perms);
     struct ndata *d =
-        malloc(sizeof(*d) + perm_bytes + name_len + 1 + value_len);
+        tree_data_alloc(t, sizeof(*d) + perm_bytes + name_len + 1 + value_len);
 
     if (!d)
         return NULL;
     d->ref = 1;
-    d->next_dead = NULL;
     d->value_len = value_len;
     d->nr_perms = nr_perms;
     d->name_len = name_len;
@@ -100,11 +49,8 @@ struct ndata *ndata_ref(struct ndata *d)
 
 void ndata_put(struct tree *t, struct ndata *d)
 {
-    if (!d || --d->ref)
-        return;
-    d->next_dead = t->dead_data;
-    t->dead_data = d;
-    t->nr_dead++;
+    if (d && !--d->ref)
+        tree_data_dead(t, d);
 }
 
 struct tnode *tree_ref(struct tnode *n)
@@ -115,31 +61,28 @@ struct tnode *tree_ref(struct tnode *n)
 }
 
 /* Drops one reference; a node that dies joins the work list. */
-static void drop(struct tnode *n, struct tnode **work)
+static void drop(struct tnode *n, struct tree_dead **work)
 {
     if (!n || --n->ref)
         return;
-    n->next_dead = *work;
-    *work = n;
+    n->dead.next = *work;
+    *work = &n->dead;
 }
 
 void tree_put(struct tree *t, struct tnode *n)
 {
-    struct tnode *work = NULL;
+    struct tree_dead *work = NULL;
 
     drop(n, &work);
     while (work) {
-        n = work;
-        work = n->next_dead;
+        n = (struct tnode *)work;
+        work = work->next;
         drop(n->left, &work);
         drop(n->right, &work);
         drop(n->kids, &work);
         ndata_put(t, n->data);
-        n->next_dead = t->dead_nodes;
-        t->dead_nodes = n;
-        t->nr_dead++;
+        tree_node_dead(t, n);
     }
-    bury(t);
 }
 
 uint64_t tree_new_epoch(struct tree *t)
@@ -150,6 +93,15 @@ uint64_t tree_new_epoch(struct tree *t)
 uint64_t tree_new_gen(struct tree *t)
 {
     return ++t->gen;
+}
+
+/* Its first eight bytes, zeros behind, the first one counting most. */
+static uint64_t name_key(const char *name, size_t len)
+{
+    uint64_t key = 0;
+
+    memcpy(&key, name, len < sizeof(key) ? len : sizeof(key));
+    return htobe64(key);
 }
 
 static uint32_t name_prio(const struct tree *t, const struct ndata *d)
@@ -166,15 +118,16 @@ static uint32_t name_prio(const struct tree *t, const struct ndata *d)
 static struct tnode *tnode_create(struct tree *t, uint64_t epoch,
                                   struct ndata *data, uint64_t gen)
 {
-    struct tnode *n = calloc(1, sizeof(*n));
+    struct tnode *n = tree_node_alloc(t);
 
     if (!n)
         return NULL;
-    n->ref = 1;
-    n->epoch = epoch;
-    n->gen = gen;
-    n->prio = name_prio(t, data);
-    n->data = data;
+    *n = (struct tnode){.ref = 1,
+                        .epoch = epoch,
+                        .gen = gen,
+                        .prio = name_prio(t, data),
+                        .key = name_key(data->name, data->name_len),
+                        .data = data};
     return n;
 }
 
@@ -190,12 +143,7 @@ struct tnode *tree_create(struct tree *t, struct ndata *root_data)
 
 void tree_destroy(struct tree *t)
 {
-    synchronize_rcu();
-    free_dead(t->dead_nodes, t->dead_data);
-    t->dead_nodes = NULL;
-    t->dead_data = NULL;
-    t->nr_dead = 0;
-    rcu_barrier();
+    tree_mem_free(t);
 }
 
 size_t path_parent_len(const char *path, size_t len)
@@ -205,53 +153,82 @@ size_t path_parent_len(const char *path, size_t len)
     return len > 1 ? len - 1 : 1;
 }
 
-static int name_cmp(const char *a, size_t alen, const struct ndata *d)
-{
-    size_t n = alen < d->name_len ? alen : d->name_len;
-    int c = memcmp(a, d->name, n);
+/* One component of a path. */
+struct name {
+    const char *at;
+    size_t len;
+    uint64_t key;
+};
 
-    return c ? c : (alen > d->name_len) - (alen < d->name_len);
+static struct name name_of(const struct ndata *d)
+{
+    return (struct name){d->name, d->name_len, name_key(d->name, d->name_len)};
 }
 
-/*
- * Takes the next component off *path (of *len bytes): its start, and its
- * length in *n; 0 at the end.
- */
-static const char *next_component(const char **path, size_t *len, size_t *n)
+/* Names have no zero byte: a key that ends in one is the whole name. */
+static inline int name_cmp(const struct name *a, const struct tnode *n)
 {
-    const char *start = *path, *slash;
+    const struct ndata *d;
+    size_t len;
+    int c;
 
-    while (*len && *start == '/') {
-        start++;
-        (*len)--;
+    if (a->key != n->key)
+        return a->key < n->key ? -1 : 1;
+    if (!(a->key & 0xff))
+        return 0;
+    d = n->data;
+    len = a->len < d->name_len ? a->len : d->name_len;
+    c = memcmp(a->at, d->name, len);
+    return c ? c : (a->len > d->name_len) - (a->len < d->name_len);
+}
+
+/* Takes the next component off *path (of *len bytes); of len 0 at the end. */
+static inline struct name next_component(const char **path, size_t *len)
+{
+    const char *p = *path, *end = p + *len;
+    int shift = 64;
+    struct name name = {0};
+
+    while (p < end && *p == '/')
+        p++;
+    name.at = p;
+    for (; p < end && *p != '/'; p++)
+        if (shift)
+            name.key |= (uint64_t)(unsigned char)*p << (shift -= 8);
+    name.len = p - name.at;
+    *path = p;
+    *len = end - p;
+    return name;
+}
+
+static const struct tnode *find_child(const struct tnode *parent,
+                                      const struct name *name)
+{
+    const struct tnode *n = parent->kids;
+
+    while (n) {
+        int c = name_cmp(name, n);
+
+        if (!c)
+            break;
+        n = c < 0 ? n->left : n->right;
     }
-    slash = *len ? memchr(start, '/', *len) : NULL;
-    *n = slash ? (size_t)(slash - start) : *len;
-    *path = start + *n;
-    *len -= *n;
-    return start;
+    return n;
 }
 
 const struct tnode *tree_lookup(const struct tnode *root, const char *path,
                                 size_t len)
 {
     const struct tnode *n = root;
-    const char *name;
-    size_t name_len;
 
-    for (;;) {
-        name = next_component(&path, &len, &name_len);
-        if (!name_len || !n)
-            return n;
-        n = n->kids;
-        while (n) {
-            int c = name_cmp(name, name_len, n->data);
+    while (n) {
+        struct name name = next_component(&path, &len);
 
-            if (!c)
-                break;
-            n = c < 0 ? n->left : n->right;
-        }
+        if (!name.len)
+            break;
+        n = find_child(n, &name);
     }
+    return n;
 }
 
 uint64_t tree_gen(const struct tnode *root, const char *path, size_t len)
@@ -268,7 +245,7 @@ static struct tnode *own(struct tree *t, struct tnode **slot, uint64_t epoch)
 
     if (old->ref == 1 && old->epoch == epoch)
         return old;
-    n = malloc(sizeof(*n));
+    n = tree_node_alloc(t);
     if (!n)
         return NULL;
     *n = *old;
@@ -285,24 +262,24 @@ static struct tnode *own(struct tree *t, struct tnode **slot, uint64_t epoch)
 
 /*
  * Walks to the parent of path's last component, owning every node on the way.
- * *name and *name_len are that component; with path "/" name_len is 0 and the
- * root itself is owned.
+ * *name is that component; with path "/" its length is 0 and the root itself
+ * is owned.
  */
 static int own_parent(struct tree *t, struct tnode **root, uint64_t epoch,
                       const char *path, struct tnode **parent,
-                      const char **name, size_t *name_len)
+                      struct name *name)
 {
     size_t len = strlen(path);
     struct tnode *n = own(t, root, epoch);
 
     if (!n)
         return -ENOMEM;
-    *name = next_component(&path, &len, name_len);
+    *name = next_component(&path, &len);
     while (len) {
         struct tnode **slot = &n->kids;
 
         while (*slot) {
-            int c = name_cmp(*name, *name_len, (*slot)->data);
+            int c = name_cmp(name, *slot);
 
             if (!own(t, slot, epoch))
                 return -ENOMEM;
@@ -313,7 +290,7 @@ static int own_parent(struct tree *t, struct tnode **root, uint64_t epoch,
         if (!*slot)
             return -ENOENT;
         n = *slot;
-        *name = next_component(&path, &len, name_len);
+        *name = next_component(&path, &len);
     }
     *parent = n;
     return 0;
@@ -324,7 +301,7 @@ static int own_parent(struct tree *t, struct tnode **root, uint64_t epoch,
  * not in it, into *l and *r.  On failure the rest hangs at one side.
  */
 static int split(struct tree *t, struct tnode *rest, uint64_t epoch,
-                 const struct ndata *d, struct tnode **l, struct tnode **r)
+                 const struct name *name, struct tnode **l, struct tnode **r)
 {
     while (rest) {
         if (!own(t, &rest, epoch)) {
@@ -332,7 +309,7 @@ static int split(struct tree *t, struct tnode *rest, uint64_t epoch,
             *r = NULL;
             return -ENOMEM;
         }
-        if (name_cmp(d->name, d->name_len, rest->data) > 0) {
+        if (name_cmp(name, rest) > 0) {
             *l = rest;
             l = &rest->right;
             rest = *l;
@@ -350,11 +327,11 @@ static int split(struct tree *t, struct tnode *rest, uint64_t epoch,
 static int insert_child(struct tree *t, struct tnode **slot, uint64_t epoch,
                         struct tnode *child)
 {
-    const struct ndata *d = child->data;
+    struct name name = name_of(child->data);
     struct tnode *rest;
 
     while (*slot && (*slot)->prio >= child->prio) {
-        int c = name_cmp(d->name, d->name_len, (*slot)->data);
+        int c = name_cmp(&name, *slot);
 
         if (!own(t, slot, epoch))
             goto nomem;
@@ -362,7 +339,7 @@ static int insert_child(struct tree *t, struct tnode **slot, uint64_t epoch,
     }
     rest = *slot;
     *slot = child;
-    return split(t, rest, epoch, d, &child->left, &child->right);
+    return split(t, rest, epoch, &name, &child->left, &child->right);
 nomem:
     tree_put(t, child);
     return -ENOMEM;
@@ -370,13 +347,12 @@ nomem:
 
 /* The slot that holds the named child, all above it owned; NULL: no memory. */
 static struct tnode **find_slot(struct tree *t, struct tnode *parent,
-                                uint64_t epoch, const char *name,
-                                size_t name_len)
+                                uint64_t epoch, const struct name *name)
 {
     struct tnode **slot = &parent->kids;
 
     while (*slot) {
-        int c = name_cmp(name, name_len, (*slot)->data);
+        int c = name_cmp(name, *slot);
 
         if (!c)
             break;
@@ -385,11 +361,6 @@ static struct tnode **find_slot(struct tree *t, struct tnode *parent,
         slot = c < 0 ? &(*slot)->left : &(*slot)->right;
     }
     return slot;
-}
-
-static bool has_child(const struct tnode *parent, const char *name, size_t len)
-{
-    return tree_lookup(parent, name, len) != NULL;
 }
 
 static void replace_data(struct tree *t, struct tnode *n, struct ndata *data,
@@ -417,19 +388,18 @@ int tree_set(struct tree *t, struct tnode **root, uint64_t epoch,
              const char *path, struct ndata *data, uint64_t gen)
 {
     struct tnode *parent, **slot;
-    const char *name;
-    size_t name_len;
-    int rc = own_parent(t, root, epoch, path, &parent, &name, &name_len);
+    struct name name;
+    int rc = own_parent(t, root, epoch, path, &parent, &name);
 
     if (rc)
         goto fail;
-    if (!name_len) {
+    if (!name.len) {
         replace_data(t, parent, data, gen);
         return 0;
     }
-    if (!has_child(parent, name, name_len))
+    if (!find_child(parent, &name))
         return add_child(t, parent, epoch, data, gen);
-    slot = find_slot(t, parent, epoch, name, name_len);
+    slot = find_slot(t, parent, epoch, &name);
     rc = -ENOMEM;
     if (!slot || !own(t, slot, epoch))
         goto fail;
@@ -470,17 +440,16 @@ int tree_remove(struct tree *t, struct tnode **root, uint64_t epoch,
                 const char *path, uint64_t gen)
 {
     struct tnode *parent, **slot, *gone;
-    const char *name;
-    size_t name_len;
-    int rc = own_parent(t, root, epoch, path, &parent, &name, &name_len);
+    struct name name;
+    int rc = own_parent(t, root, epoch, path, &parent, &name);
 
     if (rc)
         return rc;
-    if (!name_len)
+    if (!name.len)
         return -EINVAL;
-    if (!has_child(parent, name, name_len))
+    if (!find_child(parent, &name))
         return -ENOENT;
-    slot = find_slot(t, parent, epoch, name, name_len);
+    slot = find_slot(t, parent, epoch, &name);
     if (!slot)
         return -ENOMEM;
     gone = *slot;

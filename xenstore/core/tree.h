@@ -24,37 +24,56 @@ struct store_perm {
     uint32_t perms; /* XS_PERM_* */
 };
 
+/* Links what is dead or spare; a reader of a dead object never looks at it. */
+struct tree_dead {
+    struct tree_dead *next;
+};
+
 /* What a node holds, shared by all copies of it; immutable. */
 struct ndata {
+    struct tree_dead dead; /* first: the two are one object */
     uint32_t ref;
     uint32_t value_len;
     uint16_t nr_perms;
     uint16_t name_len;
-    struct ndata *next_dead;
-    char *name;  /* leaf name, "" for the root; inside this allocation */
-    char *value; /* value_len bytes, likewise */
+    uint16_t kind; /* of its memory */
+    char *name;    /* leaf name, "" for the root; inside this allocation */
+    char *value;   /* value_len bytes, likewise */
     struct store_perm perms[];
 };
 
 struct tnode {
+    union {
+        struct tree_dead dead; /* first: the two are one object */
+        uint64_t epoch;        /* the operation that made this copy */
+    };
     uint32_t ref;
     uint32_t prio;
-    uint64_t epoch; /* the operation that made this copy */
-    uint64_t gen;   /* changes with value, permissions and set of children */
+    uint64_t key; /* how the name begins, in an order that integers have */
+    uint64_t gen; /* changes with value, permissions and set of children */
     struct tnode *left, *right;
     struct tnode *kids;
     struct ndata *data;
-    struct tnode *next_dead;
 };
+
+/* Memory of one kind: in use again after a grace period.  tree_mem.c */
+struct tree_store {
+    struct tree_dead *spare; /* for use */
+    struct tree_dead *dead;  /* to wait for a grace period */
+    unsigned int nr_dead;
+    struct grave *opened; /* were in back */
+    struct grave *back;   /* have had their grace period; atomic */
+    unsigned int nr_back; /* objects in these two; atomic */
+};
+
+#define TREE_KINDS 6
 
 /* What the nodes of one store have in common. */
 struct tree {
     uint64_t epoch;
     uint64_t gen;
     uint64_t seed; /* keeps guests from guessing treap priorities */
-    struct tnode *dead_nodes;
-    struct ndata *dead_data;
-    unsigned int nr_dead;
+    struct tree_store mem[TREE_KINDS];
 };
 
 /* Starts a tree with a root of the given data (reference taken over). */
@@ -73,7 +92,7 @@ uint64_t tree_new_epoch(struct tree *t);
 uint64_t tree_new_gen(struct tree *t);
 
 /* Copies everything in; NULL when out of memory.  One reference. */
-struct ndata *ndata_create(const char *name, size_t name_len,
+struct ndata *ndata_create(struct tree *t, const char *name, size_t name_len,
                            const struct store_perm *perms,
                            unsigned int nr_perms, const void *value,
                            size_t value_len);

@@ -18,19 +18,32 @@ static struct delta *find_delta(const struct deltas *d, uint32_t id)
     return NULL;
 }
 
+static int deltas_grow(struct deltas *d)
+{
+    unsigned int size = d->size * 2;
+    struct delta *p;
+
+    if (!d->size) {
+        d->list = d->few;
+        d->size = sizeof(d->few) / sizeof(d->few[0]);
+        return 0;
+    }
+    p = realloc(d->list == d->few ? NULL : d->list, size * sizeof(*p));
+    if (!p)
+        return -ENOMEM;
+    if (d->list == d->few)
+        memcpy(p, d->few, sizeof(d->few));
+    d->list = p;
+    d->size = size;
+    return 0;
+}
+
 int deltas_add(struct deltas *d, uint32_t id, long nodes, long bytes)
 {
     struct delta *e = find_delta(d, id);
 
-    if (!e && d->nr == d->size) {
-        unsigned int size = d->size ? d->size * 2 : 4;
-        void *p = realloc(d->list, size * sizeof(*d->list));
-
-        if (!p)
-            return -ENOMEM;
-        d->list = p;
-        d->size = size;
-    }
+    if (!e && d->nr == d->size && deltas_grow(d))
+        return -ENOMEM;
     if (!e) {
         e = &d->list[d->nr++];
         *e = (struct delta){.id = id};
@@ -56,7 +69,8 @@ long deltas_bytes(const struct deltas *d, uint32_t id)
 
 void deltas_free(struct deltas *d)
 {
-    free(d->list);
+    if (d->list != d->few)
+        free(d->list);
     memset(d, 0, sizeof(*d));
 }
 

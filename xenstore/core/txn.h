@@ -19,6 +19,7 @@ struct delta {
 struct deltas {
     struct delta *list;
     unsigned int nr, size;
+    struct delta few[2]; /* the list, as long as it is no longer */
 };
 
 /* -ENOMEM */

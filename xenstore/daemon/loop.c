@@ -122,6 +122,12 @@ bool stask_has_turn(const struct stask *t)
     return in_own_thread(t) && t->running;
 }
 
+/* The lock is held. */
+static void count_queued(struct sworker *w, int n)
+{
+    __atomic_store_n(&w->nr_queued, w->nr_queued + n, __ATOMIC_RELAXED);
+}
+
 void stask_queue(struct stask *t)
 {
     struct sworker *w = t->worker;
@@ -133,7 +139,7 @@ void stask_queue(struct stask *t)
     if (!t->queued && !t->dead) {
         first = !w->first;
         t->queued = true;
-        w->nr_queued++;
+        count_queued(w, 1);
         t->next = NULL;
         *w->last = t;
         w->last = &t->next;
@@ -156,7 +162,7 @@ static void unqueue(struct stask *t)
         *p = t->next;
         if (w->last == &t->next)
             w->last = p;
-        w->nr_queued--;
+        count_queued(w, -1);
         break;
     }
     t->queued = false;
@@ -207,7 +213,7 @@ static struct stask *pop(struct sworker *w)
         w->first = t->next;
         if (!w->first)
             w->last = &w->first;
-        w->nr_queued--;
+        count_queued(w, -1);
         t->queued = t->rest_until && t->rest_until > now_ns();
     }
     if (t && t->queued) {
@@ -223,9 +229,12 @@ static struct stask *pop(struct sworker *w)
 static int64_t end_rests(struct sworker *w)
 {
     struct stask **p = &w->resting, *t;
-    uint64_t now = w->resting ? now_ns() : 0;
+    uint64_t now;
     int64_t next = -1;
 
+    if (!w->resting)
+        return next;
+    now = now_ns();
     pthread_mutex_lock(&w->lock);
     while ((t = *p)) {
         int64_t left = t->rest_until - now;
@@ -240,20 +249,16 @@ static int64_t end_rests(struct sworker *w)
         t->next = NULL;
         *w->last = t;
         w->last = &t->next;
-        w->nr_queued++;
+        count_queued(w, 1);
     }
     pthread_mutex_unlock(&w->lock);
     return next;
 }
 
+/* Without the lock: who queues when we look away wakes us. */
 static unsigned int queue_length(struct sworker *w)
 {
-    unsigned int n;
-
-    pthread_mutex_lock(&w->lock);
-    n = w->nr_queued;
-    pthread_mutex_unlock(&w->lock);
-    return n;
+    return __atomic_load_n(&w->nr_queued, __ATOMIC_RELAXED);
 }
 
 /* Gives a turn to each task queued by now; who queues again waits. */

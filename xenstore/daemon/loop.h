@@ -40,9 +40,9 @@ struct sworker {
     int epfd, wakefd;
     pthread_mutex_t lock;
     struct stask *first, **last; /* tasks wanting a turn */
-    unsigned int nr_queued;
-    struct stask *resting;      /* wanting a turn, but not yet; its thread's */
-    struct cds_list_head owned; /* tasks that it frees */
+    unsigned int nr_queued;      /* read without the lock */
+    struct stask *resting;       /* wanting a turn, but not yet; its thread's */
+    struct cds_list_head owned;  /* tasks that it frees */
     struct stask *graveyard;
     struct stask wake;
     bool stop;

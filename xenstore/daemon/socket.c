@@ -14,12 +14,14 @@
 
 #include "xenstore/core/conn.h"
 #include "xenstore/core/journal.h"
+#include "xenstore/daemon/lazy.h"
 
 #define TURN_REQUESTS 64 /* one client's share before others get theirs */
 
 struct slistener {
     struct stask task;
     struct sworker *workers;
+    struct lazy_worker **lazy; /* one for each */
     unsigned int nr_workers, next;
     int fd;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -28,8 +30,10 @@ struct slistener {
 struct sock_conn {
     struct sconn conn; /* first: the two are one object */
     struct stask task;
+    struct lazy lazy;
     int fd;
     bool drained;    /* the last read got all there was */
+    bool ended;      /* the client will send nothing more */
     uint32_t events; /* what epoll watches for */
 };
 
@@ -45,11 +49,12 @@ static ssize_t sock_read(struct sconn *c, void *buf, size_t len)
 
     if (sc->drained)
         return 0;
-    n = recv(sc->fd, buf, len, MSG_DONTWAIT);
-    sc->drained = n < (ssize_t)len;
+    n = lazy_recv(&sc->lazy, buf, len);
+    /* Of the end there is no more news. */
+    sc->drained = n < (ssize_t)len && !(sc->ended && n > 0);
     if (n > 0)
         return n;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && errno == EAGAIN)
         return 0;
     return n < 0 ? -errno : -ENOTCONN;
 }
@@ -58,8 +63,13 @@ static ssize_t sock_writev(struct sconn *c, const struct iovec *iov, int nr)
 {
     struct sock_conn *sc = (struct sock_conn *)c;
     struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = nr};
-    ssize_t n = sendmsg(sc->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n;
 
+    if (nr == 1) /* it is the faster call */
+        n = send(sc->fd, iov[0].iov_base, iov[0].iov_len,
+                 MSG_DONTWAIT | MSG_NOSIGNAL);
+    else
+        n = sendmsg(sc->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -87,6 +97,7 @@ static void sock_free(struct stask *t)
 {
     struct sock_conn *sc = of_task(t);
 
+    lazy_stop(&sc->lazy); /* or the client would see a reset */
     close(sc->fd);
     free(sc);
 }
@@ -114,7 +125,7 @@ static void sock_arm(struct sock_conn *sc, bool behind, bool stalled)
     if (events == sc->events)
         return;
     sc->events = events;
-    stask_change_fd(&sc->task, sc->fd, events);
+    stask_change_fd(&sc->task, sc->fd, lazy_events(&sc->lazy, events));
 }
 
 static bool sock_turn(struct stask *t, uint32_t events)
@@ -126,6 +137,8 @@ static bool sock_turn(struct stask *t, uint32_t events)
     /* A turn out of the queue reads only what a turn before left over. */
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         sc->drained = false;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        sc->ended = true;
     in = sconn_input(&sc->conn, TURN_REQUESTS);
     was_stalled = sconn_stalled(&sc->conn);
     out = in < 0 && in != -ENOTCONN ? in : sconn_flush(&sc->conn);
@@ -135,6 +148,7 @@ static bool sock_turn(struct stask *t, uint32_t events)
     }
     stalled = sconn_stalled(&sc->conn);
     sock_arm(sc, out > 0, stalled);
+    lazy_settle(&sc->lazy);
     return in > 0 || (was_stalled && !stalled);
 }
 
@@ -161,6 +175,7 @@ static struct sock_conn *sock_create(struct slistener *l, int fd,
                                      const char *name)
 {
     struct sock_conn *sc = calloc(1, sizeof(*sc));
+    unsigned int n = l->next++ % l->nr_workers;
 
     if (!sc)
         return NULL;
@@ -170,7 +185,8 @@ static struct sock_conn *sock_create(struct slistener *l, int fd,
     sc->task.turn = sock_turn;
     sc->task.free = sock_free;
     sc->task.end = sock_end;
-    sc->task.worker = &l->workers[l->next++ % l->nr_workers];
+    sc->task.worker = &l->workers[n];
+    lazy_start(&sc->lazy, fd, l->lazy[n]);
     return sc;
 }
 
@@ -180,7 +196,7 @@ static int sock_start(struct sock_conn *sc)
 
     /* Owned first: its worker may run, and free it, at once. */
     stask_own(&sc->task);
-    rc = stask_watch_fd(&sc->task, sc->fd, EPOLLIN);
+    rc = stask_watch_fd(&sc->task, sc->fd, lazy_events(&sc->lazy, EPOLLIN));
     if (rc)
         stask_disown(&sc->task);
     if (rc) {
@@ -273,13 +289,25 @@ static int start_listening(struct slistener *l, const char *path)
     return rc;
 }
 
+static void listener_free(struct slistener *l)
+{
+    free(l->lazy);
+    free(l);
+}
+
 static struct slistener *listener_create(struct sworker *workers,
                                          unsigned int nr_workers)
 {
     struct slistener *l = calloc(1, sizeof(*l));
 
-    if (!l)
+    if (l)
+        l->lazy = calloc(nr_workers, sizeof(*l->lazy));
+    if (!l || !l->lazy) {
+        free(l);
         return NULL;
+    }
+    for (unsigned int i = 0; i < nr_workers; i++)
+        l->lazy[i] = lazy_worker_create(&workers[i]);
     l->workers = workers;
     l->nr_workers = nr_workers;
     l->task.worker = &workers[0];
@@ -297,7 +325,7 @@ int slistener_open(struct sworker *workers, unsigned int nr_workers,
         return -ENOMEM;
     rc = start_listening(l, path);
     if (rc)
-        free(l);
+        listener_free(l);
     else
         *out = l;
     return rc;
@@ -317,7 +345,7 @@ int slistener_resume(struct sworker *workers, unsigned int nr_workers,
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     rc = stask_watch_fd(&l->task, fd, EPOLLIN);
     if (rc)
-        free(l);
+        listener_free(l);
     else
         *out = l;
     return rc;
@@ -330,6 +358,7 @@ static int hand_on(struct stask *t, void *arg)
     (void)arg;
     if (t->turn != sock_turn)
         return 0;
+    lazy_stop(&sc->lazy);
     fcntl(sc->fd, F_SETFD, 0);
     return journal_socket(&sc->conn, sc->fd);
 }
@@ -382,5 +411,5 @@ void slistener_close(struct slistener *l)
 {
     unlink(l->path);
     close(l->fd);
-    free(l);
+    listener_free(l);
 }
