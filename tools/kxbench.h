@@ -34,9 +34,12 @@ struct kxb_row {
     double *samples;
     size_t nr_samples, max_samples;
     struct kxb_summary *parts;
-    unsigned runs;          /* that added something; of parts, if there are */
+    unsigned runs;  /* that added something; of parts, if there are */
+    double *ratios; /* measured side by side with the floor, or NULL */
+    size_t nr_ratios;
     struct kxb_summary all; /* by kxb_finish() */
-    double ratio;           /* median over the floor's; NAN without one */
+    /* The ratios' median, else that of the medians; NAN without a floor. */
+    double ratio;
 };
 
 struct kxb {
@@ -87,6 +90,9 @@ int kxb_row_add(struct kxb_row *row, const double *samples, size_t nr);
 int kxb_add(struct kxb *b, const char *suite, const char *name,
             const char *unit, const char *floor, const double *samples,
             size_t nr);
+/* Adds how often it is its floor at one moment; the row must be there. */
+int kxb_add_ratio(struct kxb *b, const char *suite, const char *name,
+                  double ratio);
 /* Adds one run's summary.  0, -EINVAL (the row has samples), -ENOMEM. */
 int kxb_row_add_summary(struct kxb_row *row, const struct kxb_summary *part);
 /*
@@ -106,6 +112,8 @@ void kxb_free_rows(struct kxb *b);
  * neighbours.
  */
 double kxb_quantile(const double *sorted, size_t nr, double q);
+/* Sorts samples[nr], nr > 0, too. */
+double kxb_median(double *samples, size_t nr);
 
 /* kxbench_report.c */
 

@@ -87,6 +87,22 @@ int kxb_add(struct kxb *b, const char *suite, const char *name,
     return row ? kxb_row_add(row, samples, nr) : -ENOMEM;
 }
 
+int kxb_add_ratio(struct kxb *b, const char *suite, const char *name,
+                  double ratio)
+{
+    struct kxb_row *row = row_lookup(b, suite, name);
+    double *ratios;
+
+    if (!row || !isfinite(ratio))
+        return -EINVAL;
+    ratios = realloc(row->ratios, (row->nr_ratios + 1) * sizeof(*ratios));
+    if (!ratios)
+        return -ENOMEM;
+    row->ratios = ratios;
+    ratios[row->nr_ratios++] = ratio;
+    return 0;
+}
+
 int kxb_row_add_summary(struct kxb_row *row, const struct kxb_summary *part)
 {
     struct kxb_summary *parts;
@@ -182,6 +198,12 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+double kxb_median(double *samples, size_t nr)
+{
+    qsort(samples, nr, sizeof(*samples), compare_doubles);
+    return kxb_quantile(samples, nr, 0.5);
+}
+
 static struct kxb_summary summarise(double *samples, size_t nr)
 {
     qsort(samples, nr, sizeof(*samples), compare_doubles);
@@ -240,8 +262,11 @@ void kxb_finish(struct kxb *b)
         const struct kxb_row *floor = row_lookup(b, row->suite, row->floor);
 
         row->ratio = NAN;
-        if (floor && kxb_row_has_data(floor) && kxb_row_has_data(row) &&
-            floor->all.median != 0)
+        if (!floor || !kxb_row_has_data(floor) || !kxb_row_has_data(row))
+            continue;
+        if (row->nr_ratios)
+            row->ratio = kxb_median(row->ratios, row->nr_ratios);
+        else if (floor->all.median != 0)
             row->ratio = row->all.median / floor->all.median;
     }
 }
@@ -250,6 +275,7 @@ static void free_row(struct kxb_row *row)
 {
     free(row->samples);
     free(row->parts);
+    free(row->ratios);
 }
 
 void kxb_free_rows(struct kxb *b)

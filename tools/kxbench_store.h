@@ -3,6 +3,7 @@
 #ifndef TOOLS_KXBENCH_STORE_H
 #define TOOLS_KXBENCH_STORE_H
 
+#include <sched.h>
 #include <sys/types.h>
 #include <xenstore_lib.h>
 
@@ -61,6 +62,26 @@ int kxs_event(struct kxs_client *c);
 int kxs_batch(struct kxs_client *c, uint32_t type, unsigned n,
               size_t (*fill)(char *buf, unsigned i, unsigned arg),
               unsigned arg);
+
+#define KXS_CLIENTS 16 /* the most of them */
+
+struct kxs_op {
+    const char *name;
+    bool fan_out; /* one does it, all others hear of it */
+    /* Asks once; me: which of the clients.  Negative: -Exxx. */
+    int (*once)(struct kxs_client *c, unsigned me);
+};
+
+/*
+ * kxbench_store_cell.c: adds the rows of one op with so many clients at the
+ * stores, and of its floor at the echo server; servers by kind, pid 0: none.
+ */
+int kxs_cell_run(struct kxb *b, const struct kxs_op *op,
+                 const struct kxs_op *floor, const struct kxs_server *servers,
+                 unsigned clients);
+
+/* Where the calling thread and all threads of the servers (by kind) may run. */
+void kxs_set_cpus(const struct kxs_server *servers, const cpu_set_t *cpus);
 
 /* kxbench_store_scale.c: rows over the number of nodes and watches. */
 int kxs_scale_run(struct kxb *b);

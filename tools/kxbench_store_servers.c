@@ -5,10 +5,12 @@
  */
 #include "tools/kxbench_store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,6 +254,29 @@ int kxs_server_start(struct kxb *b, enum kxs_kind kind, struct kxs_server *s)
         kxs_server_stop(s);
     }
     return rc;
+}
+
+static void set_cpus(pid_t pid, const cpu_set_t *cpus)
+{
+    char path[64];
+    struct dirent *e;
+    DIR *dir;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    dir = opendir(path);
+    while (dir && (e = readdir(dir)))
+        if (atoi(e->d_name))
+            sched_setaffinity(atoi(e->d_name), sizeof(*cpus), cpus);
+    if (dir)
+        closedir(dir);
+}
+
+void kxs_set_cpus(const struct kxs_server *servers, const cpu_set_t *cpus)
+{
+    sched_setaffinity(0, sizeof(*cpus), cpus);
+    for (int k = 0; k < KXS_NR_KINDS; k++)
+        if (servers[k].pid)
+            set_cpus(servers[k].pid, cpus);
 }
 
 static void remove_all(const char *dir)
