@@ -19,6 +19,7 @@
 #define FIRST_SIZE (1u << 20)
 #define MIN_LIMIT  (8u << 20)
 #define AHEAD      (64u << 10)
+#define LINE       64 /* bytes a cache fetches at once, about */
 #define AHEAD_MASK ((size_t)AHEAD - 1)
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; without, it is only slower */
@@ -288,6 +289,9 @@ void journal_commit(struct store *s)
     }
     /* Ordered against a SIGKILL only; the bytes are in the page cache. */
     __atomic_store_n(&h->committed, j->end, __ATOMIC_RELEASE);
+    /* Where the next group goes has never been in a cache. */
+    for (size_t at = j->end + LINE; at < j->end + 3 * LINE; at += LINE)
+        __builtin_prefetch(j->map + at, 1);
     if (j->end > j->limit)
         checkpoint(s);
 }

@@ -24,7 +24,7 @@ struct store_perm {
     uint32_t perms; /* XS_PERM_* */
 };
 
-/* Links what is dead or spare; a reader of a dead object never looks at it. */
+/* Links what died; a reader that is still at it never looks here. */
 struct tree_dead {
     struct tree_dead *next;
 };
@@ -56,14 +56,15 @@ struct tnode {
     struct ndata *data;
 };
 
+struct grave;
+
 /* Memory of one kind: in use again after a grace period.  tree_mem.c */
 struct tree_store {
-    struct tree_dead *spare; /* for use */
-    struct tree_dead *dead;  /* to wait for a grace period */
-    unsigned int nr_dead;
-    struct grave *opened; /* were in back */
-    struct grave *back;   /* have had their grace period; atomic */
-    unsigned int nr_back; /* objects in these two; atomic */
+    struct grave *filling;   /* with what dies */
+    struct grave *open;      /* has had its grace period: for use */
+    struct grave *back;      /* likewise, a stack; atomic */
+    unsigned int nr_back;    /* objects in that; atomic */
+    struct tree_dead *stray; /* no memory for a grave: not used again */
 };
 
 #define TREE_KINDS 6

@@ -4,8 +4,15 @@
 #include <stdlib.h>
 #include <urcu.h>
 
-#define DEAD_ENOUGH 512 /* objects that are worth a grace period */
-#define DEAD_BIG    32  /* the same, of those that may be large */
+#define GRAVE_SIZE 500 /* objects that are worth a grace period */
+#define GRAVE_BIG  32  /* the same, of those that may be large */
+#define FETCH      8   /* objects ahead */
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ /* gcc defines it by itself */
+#endif
+#endif
 
 /*
  * Objects kept for use: what a busy store drops between two grace periods,
@@ -28,18 +35,15 @@ struct grave {
     struct rcu_head rcu;
     struct tree_store *store;
     struct grave *next;
-    struct tree_dead *list;
-    unsigned int nr, max; /* objects; what the store may keep */
+    unsigned int nr, max; /* objects; what the store may keep of them */
+    void *object[GRAVE_SIZE];
 };
 
-static void free_list(struct tree_dead *d)
+static void grave_free(struct grave *g)
 {
-    while (d) {
-        struct tree_dead *next = d->next;
-
-        free(d);
-        d = next;
-    }
+    while (g && g->nr)
+        free(g->object[--g->nr]);
+    free(g);
 }
 
 /* In liburcu's thread: back to the tree, or to malloc if it has plenty. */
@@ -49,73 +53,75 @@ static void grave_open(struct rcu_head *head)
     struct tree_store *st = g->store;
 
     if (__atomic_load_n(&st->nr_back, __ATOMIC_RELAXED) + g->nr > g->max) {
-        free_list(g->list);
-        free(g);
+        grave_free(g);
         return;
     }
     __atomic_fetch_add(&st->nr_back, g->nr, __ATOMIC_RELAXED);
     g->next = __atomic_load_n(&st->back, __ATOMIC_RELAXED);
-    /* Pairs with the exchange in refill(). */
+    /* Pairs with the exchange in take_back(). */
     while (!__atomic_compare_exchange_n(&st->back, &g->next, g, true,
                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         ;
 }
 
-static void bury(struct tree_store *st, int kind)
+/* Opens another grave for use, in place of the empty one. */
+static bool take_back(struct tree_store *st)
+{
+    struct grave *g = st->open ? st->open->next : NULL;
+
+    free(st->open);
+    if (!g)
+        g = __atomic_exchange_n(&st->back, NULL, __ATOMIC_ACQUIRE);
+    st->open = g;
+    if (g)
+        __atomic_fetch_sub(&st->nr_back, g->nr, __ATOMIC_RELAXED);
+    return g;
+}
+
+/* What was dead for a while has left the caches: it is fetched in advance. */
+static void *alloc(struct tree *t, int kind)
+{
+    struct tree_store *st = &t->mem[kind];
+    struct grave *g = st->open;
+
+    if ((!g || !g->nr) && !take_back(st))
+        return malloc(sizes[kind]);
+    g = st->open;
+    g->nr--;
+    if (g->nr >= FETCH)
+        __builtin_prefetch(g->object[g->nr - FETCH], 1);
+    return g->object[g->nr];
+}
+
+static struct grave *grave_create(struct tree_store *st, int kind)
 {
     struct grave *g = malloc(sizeof(*g));
 
     if (!g)
-        return; /* the dead wait on */
+        return NULL;
     g->store = st;
-    g->list = st->dead;
-    g->nr = st->nr_dead;
+    g->nr = 0;
     g->max = kind == NODE ? SPARE_NODES : kind == BIG ? 0 : SPARE_DATA;
-    st->dead = NULL;
-    st->nr_dead = 0;
-    call_rcu(&g->rcu, grave_open);
-}
-
-/* Has the objects of one grave for use; whether there was one. */
-static bool refill(struct tree_store *st)
-{
-    struct grave *g = st->opened;
-
-    if (!g)
-        g = __atomic_exchange_n(&st->back, NULL, __ATOMIC_ACQUIRE);
-    if (!g)
-        return false;
-    st->opened = g->next;
-    st->spare = g->list;
-    __atomic_fetch_sub(&st->nr_back, g->nr, __ATOMIC_RELAXED);
-    free(g);
-    return true;
-}
-
-/* It has left the caches while it was dead: fetches the next but one. */
-static void *alloc(struct tree *t, int kind)
-{
-    struct tree_store *st = &t->mem[kind];
-    struct tree_dead *d;
-
-    if (!st->spare && !refill(st))
-        return malloc(sizes[kind]);
-    d = st->spare;
-    st->spare = d->next;
-    if (d->next)
-        __builtin_prefetch(d->next->next, 1);
-    return d;
+    return g;
 }
 
 static void dead(struct tree *t, int kind, struct tree_dead *d)
 {
     struct tree_store *st = &t->mem[kind];
+    struct grave *g = st->filling;
 
-    d->next = st->dead;
-    st->dead = d;
-    st->nr_dead++;
-    if (st->nr_dead >= (kind == BIG ? DEAD_BIG : DEAD_ENOUGH))
-        bury(st, kind);
+    if (!g)
+        g = st->filling = grave_create(st, kind);
+    if (!g) {
+        d->next = st->stray;
+        st->stray = d;
+        return;
+    }
+    g->object[g->nr++] = d;
+    if (g->nr < (kind == BIG ? GRAVE_BIG : GRAVE_SIZE))
+        return;
+    st->filling = NULL;
+    call_rcu(&g->rcu, grave_open);
 }
 
 struct tnode *tree_node_alloc(struct tree *t)
@@ -149,15 +155,6 @@ void tree_data_dead(struct tree *t, struct ndata *d)
     dead(t, d->kind, &d->dead);
 }
 
-static size_t count(const struct tree_dead *d)
-{
-    size_t n = 0;
-
-    for (; d; d = d->next)
-        n++;
-    return n;
-}
-
 size_t tree_mem_spare(const struct tree *t)
 {
     size_t bytes = 0;
@@ -166,9 +163,19 @@ size_t tree_mem_spare(const struct tree *t)
         const struct tree_store *st = &t->mem[kind];
         size_t n = __atomic_load_n(&st->nr_back, __ATOMIC_RELAXED);
 
-        bytes += (n + count(st->spare)) * sizes[kind];
+        bytes += (n + (st->open ? st->open->nr : 0)) * sizes[kind];
     }
     return bytes;
+}
+
+static void free_strays(struct tree_dead *d)
+{
+    while (d) {
+        struct tree_dead *next = d->next;
+
+        free(d);
+        d = next;
+    }
 }
 
 void tree_mem_free(struct tree *t)
@@ -178,9 +185,12 @@ void tree_mem_free(struct tree *t)
     for (int kind = 0; kind < TREE_KINDS; kind++) {
         struct tree_store *st = &t->mem[kind];
 
-        while (refill(st))
-            free_list(st->spare);
-        free_list(st->dead);
+        do {
+            while (st->open && st->open->nr)
+                free(st->open->object[--st->open->nr]);
+        } while (take_back(st));
+        grave_free(st->filling);
+        free_strays(st->stray);
         *st = (struct tree_store){0};
     }
 }
