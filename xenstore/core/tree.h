@@ -75,6 +75,7 @@ struct tree {
     uint64_t gen;
     uint64_t seed; /* keeps guests from guessing treap priorities */
     struct tree_store mem[TREE_KINDS];
+    bool buried; /* anything, ever */
 };
 
 /* Starts a tree with a root of the given data (reference taken over). */

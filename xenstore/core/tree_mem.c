@@ -121,6 +121,7 @@ static void dead(struct tree *t, int kind, struct tree_dead *d)
     if (g->nr < (kind == BIG ? GRAVE_BIG : GRAVE_SIZE))
         return;
     st->filling = NULL;
+    t->buried = true;
     call_rcu(&g->rcu, grave_open);
 }
 
@@ -181,7 +182,8 @@ static void free_strays(struct tree_dead *d)
 void tree_mem_free(struct tree *t)
 {
     synchronize_rcu();
-    rcu_barrier();
+    if (t->buried)
+        rcu_barrier();
     for (int kind = 0; kind < TREE_KINDS; kind++) {
         struct tree_store *st = &t->mem[kind];
 
