@@ -22,10 +22,11 @@ static void copy_line(char *to, size_t size, const char *line, size_t len)
     to[n] = 0;
 }
 
+/* "panic: why" of many, "Kernel panic - not syncing: why" of Linux. */
 static bool says_panic(const char *line)
 {
-    return strcasestr(line, "panic") && !strstr(line, "[ end") &&
-           !strstr(line, "panic=");
+    return (strstr(line, "panic: ") || strstr(line, "panic - ")) &&
+           !strstr(line, "[ end");
 }
 
 /* The last line that speaks of a panic, else the last that says anything. */
