@@ -232,6 +232,8 @@ struct domain_config *domain_config_new(void)
     cfg->maxmem_mib = MEMORY_DEFAULT_MIB;
     cfg->vcpus = 1;
     cfg->maxvcpus = 1;
+    cfg->event_channels = DOMAIN_EVTCHNS;
+    cfg->max_grant_frames = cfg->max_maptrack_frames = -1;
     cfg->on_poweroff = DOMAIN_ACTION_DESTROY;
     cfg->on_reboot = DOMAIN_ACTION_RESTART;
     cfg->on_watchdog = DOMAIN_ACTION_DESTROY;
@@ -329,5 +331,6 @@ void domain_config_free(struct domain_config *cfg)
     free(cfg->root);
     free(cfg->extra);
     free(cfg->cmdline);
+    free(cfg->cpus);
     free(cfg);
 }

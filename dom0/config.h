@@ -26,6 +26,12 @@ enum domain_action {
 #define DOMAIN_NAME_MAX   127
 #define DOMAIN_VCPUS_MAX  128
 #define DOMAIN_UUID_CHARS 36
+/* xl's default, and what FIFO event channels can number. */
+#define DOMAIN_EVTCHNS     1023
+#define DOMAIN_EVTCHNS_MAX 131071
+/* What hv gives at most. */
+#define DOMAIN_GRANT_FRAMES_MAX    64
+#define DOMAIN_MAPTRACK_FRAMES_MAX 4096
 
 /* Owns every string and array; a list's element i is list[i], i < nr. */
 struct domain_config {
@@ -40,6 +46,10 @@ struct domain_config {
     uint64_t maxmem_mib; /* >= memory_mib */
     uint32_t vcpus;      /* started at boot */
     uint32_t maxvcpus;   /* >= vcpus */
+    char *cpus;          /* host CPUs for all vCPUs, NULL: any; cpu_list.h */
+    /* As hv takes them: the highest port; frames, -1 the default, 0 none. */
+    uint32_t event_channels;
+    int32_t max_grant_frames, max_maptrack_frames;
     struct disk_spec *disks;
     size_t nr_disks;
     struct vif_spec *vifs;

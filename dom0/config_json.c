@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dom0/config_private.h"
+#include "dom0/cpu_list.h"
 
 static json_t *disk_to_json(const struct disk_spec *d)
 {
@@ -74,14 +75,18 @@ static json_t *devices_to_json(const struct domain_config *cfg)
 json_t *domain_config_to_json(const struct domain_config *cfg)
 {
     json_t *json = json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:I, s:I, s:i, s:i, s:s, s:s, "
-        "s:s, s:s}",
+        "{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s, s:I, s:I, s:i, s:i, s:s*, s:i, "
+        "s:i, s:i, s:s, s:s, s:s, s:s}",
         "name", cfg->name, "uuid", cfg->uuid, "kernel", cfg->kernel, "ramdisk",
         cfg->ramdisk, "root", cfg->root, "extra", cfg->extra, "cmdline",
         cfg->cmdline, "memory", (json_int_t)cfg->memory_mib, "maxmem",
         (json_int_t)cfg->maxmem_mib, "vcpus", (int)cfg->vcpus, "maxvcpus",
-        (int)cfg->maxvcpus, "on_poweroff", domain_action_name(cfg->on_poweroff),
-        "on_reboot", domain_action_name(cfg->on_reboot), "on_watchdog",
+        (int)cfg->maxvcpus, "cpus", cfg->cpus, "event_channels",
+        (int)cfg->event_channels, "max_grant_frames",
+        (int)cfg->max_grant_frames, "max_maptrack_frames",
+        (int)cfg->max_maptrack_frames, "on_poweroff",
+        domain_action_name(cfg->on_poweroff), "on_reboot",
+        domain_action_name(cfg->on_reboot), "on_watchdog",
         domain_action_name(cfg->on_watchdog), "on_crash",
         domain_action_name(cfg->on_crash));
     json_t *devices = devices_to_json(cfg);
@@ -306,6 +311,30 @@ static int numbers_from_json(struct json_reader *r, json_t *json)
     return 0;
 }
 
+/* Not in the records of earlier versions: the defaults then. */
+static int limits_from_json(struct json_reader *r, json_t *json)
+{
+    struct domain_config *cfg = r->cfg;
+    int ports = cfg->event_channels, grants = -1, maptrack = -1;
+    const char *cpus = NULL;
+    uint8_t map[CPU_LIST_BYTES];
+    json_error_t why;
+
+    if (json_unpack_ex(json, &why, 0, "{s?i, s?i, s?i, s?s}", "event_channels",
+                       &ports, "max_grant_frames", &grants,
+                       "max_maptrack_frames", &maptrack, "cpus", &cpus) < 0)
+        return fail(r, "limits", why.text);
+    if (ports < 2 || ports > DOMAIN_EVTCHNS_MAX || grants < -1 || !grants ||
+        grants > DOMAIN_GRANT_FRAMES_MAX || maptrack < -1 ||
+        maptrack > DOMAIN_MAPTRACK_FRAMES_MAX ||
+        (cpus && cpu_list_parse(cpus, map)))
+        return fail(r, "limits", "out of range");
+    cfg->event_channels = ports;
+    cfg->max_grant_frames = grants;
+    cfg->max_maptrack_frames = maptrack;
+    return copy(cpus, &cfg->cpus);
+}
+
 static int actions_from_json(struct json_reader *r, json_t *json)
 {
     struct domain_config *cfg = r->cfg;
@@ -353,6 +382,8 @@ static int read_json(struct json_reader *r, json_t *json)
 
     if (!rc)
         rc = numbers_from_json(r, json);
+    if (!rc)
+        rc = limits_from_json(r, json);
     if (!rc)
         rc = actions_from_json(r, json);
     if (!rc)

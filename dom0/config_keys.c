@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "dom0/config_private.h"
+#include "dom0/cpu_list.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -97,6 +98,45 @@ static int apply_vcpus(struct config_reader *r, const struct config_setting *s,
     else
         r->maxvcpus = s;
     return 0;
+}
+
+static int apply_ignored(struct config_reader *r,
+                         const struct config_setting *s, const struct key *key)
+{
+    (void)key;
+    return config_warn(r->cfg, "%s:%u: '%s' has no effect on this host",
+                       s->pos.source->name, s->pos.line, s->name);
+}
+
+/* -1 leaves the default. */
+static int apply_limit(struct config_reader *r, const struct config_setting *s,
+                       const struct key *key)
+{
+    unsigned long long value;
+    int rc;
+
+    if (s->value.type != CONFIG_LIST && !strcmp(s->value.str, "-1"))
+        return 0;
+    rc = number(r, s, key, &value);
+    if (!rc)
+        *(int32_t *)((char *)r->cfg + key->offset) = value;
+    return rc;
+}
+
+/* A string is for all vCPUs; xl's list of one for each is not done here. */
+static int apply_cpus(struct config_reader *r, const struct config_setting *s,
+                      const struct key *key)
+{
+    uint8_t map[CPU_LIST_BYTES];
+
+    if (s->value.type == CONFIG_LIST)
+        return apply_ignored(r, s, key);
+    if (cpu_list_parse(s->value.str, map))
+        return config_fail(r->err, &s->value.pos,
+                           "expected host CPUs, as in cpus = \"0-3,^1\", found "
+                           "'%.60s'",
+                           s->value.str);
+    return apply_string(r, s, key);
 }
 
 static int apply_action(struct config_reader *r, const struct config_setting *s,
@@ -304,14 +344,6 @@ static int apply_refused(struct config_reader *r,
                        key->hint);
 }
 
-static int apply_ignored(struct config_reader *r,
-                         const struct config_setting *s, const struct key *key)
-{
-    (void)key;
-    return config_warn(r->cfg, "%s:%u: '%s' has no effect on this host",
-                       s->pos.source->name, s->pos.line, s->name);
-}
-
 #define FIELD(f) offsetof(struct domain_config, f)
 #define STRING(f)                                                              \
     {                                                                          \
@@ -344,6 +376,16 @@ static const struct key keys[] = {
     {"maxmem", apply_memory, FIELD(maxmem_mib), 1, DOMAIN_MEMORY_MAX_MIB, NULL},
     {"vcpus", apply_vcpus, FIELD(vcpus), 1, DOMAIN_VCPUS_MAX, NULL},
     {"maxvcpus", apply_vcpus, FIELD(maxvcpus), 1, DOMAIN_VCPUS_MAX, NULL},
+    {"cpus", apply_cpus, FIELD(cpus), 0, 0, NULL},
+    {"event_channels", apply_limit, FIELD(event_channels), 2,
+     DOMAIN_EVTCHNS_MAX, NULL},
+    {"max_event_channels", apply_limit, FIELD(event_channels), 2,
+     DOMAIN_EVTCHNS_MAX, NULL},
+    /* The first frame has the grants of the console and the store. */
+    {"max_grant_frames", apply_limit, FIELD(max_grant_frames), 1,
+     DOMAIN_GRANT_FRAMES_MAX, NULL},
+    {"max_maptrack_frames", apply_limit, FIELD(max_maptrack_frames), 0,
+     DOMAIN_MAPTRACK_FRAMES_MAX, NULL},
     LIST(disk),
     LIST(vif),
     LIST(trapped),
@@ -359,7 +401,6 @@ static const struct key keys[] = {
     {"driver_domain", apply_refused, 0, 0, 0,
      "this host's backends run in domain 0"},
     IGNORED(on_soft_reset),
-    IGNORED(cpus),
     IGNORED(cpus_soft),
     IGNORED(cpu_weight),
     IGNORED(cap),
@@ -375,10 +416,7 @@ static const struct key keys[] = {
     IGNORED(e820_host),
     IGNORED(claim_mode),
     IGNORED(gpt),
-    IGNORED(max_grant_frames),
-    IGNORED(max_maptrack_frames),
     IGNORED(max_grant_version),
-    IGNORED(event_channels),
     IGNORED(vnc),
     IGNORED(sdl),
     IGNORED(vfb),

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dom0/cpu_list.h"
 #include "dom0/devices.h"
 #include "dom0/dom0_log.h"
 
 #define BACKENDS_MS   10000 /* as long as libxl waits for a backend */
-#define EVTCHN_LIMIT  1023  /* xl's default event_channels= */
 #define CMDLINE_EXTRA 1024
 
 /* The linker's list of the backends in this program, see BACKEND_REGISTER. */
@@ -87,9 +87,9 @@ static int make_domain(struct dom *dom, struct why *why)
 {
     struct xen_domctl_createdomain c = {
         .max_vcpus = dom->cfg->maxvcpus,
-        .max_evtchn_port = EVTCHN_LIMIT,
-        .max_grant_frames = -1,
-        .max_maptrack_frames = -1,
+        .max_evtchn_port = dom->cfg->event_channels,
+        .max_grant_frames = dom->cfg->max_grant_frames,
+        .max_maptrack_frames = dom->cfg->max_maptrack_frames,
         .grant_opts = XEN_DOMCTL_GRANT_version(1),
     };
     int rc;
@@ -101,6 +101,25 @@ static int make_domain(struct dom *dom, struct why *why)
                        "hv cannot create a domain: %s", strerror(-rc));
     dom->existed = true;
     return 0;
+}
+
+/* Once hv has made the vCPUs. */
+static int pin_vcpus(struct dom *dom, struct why *why)
+{
+    uint8_t map[CPU_LIST_BYTES];
+    uint32_t i;
+    int rc = 0;
+
+    for (i = 0; dom->cfg->cpus && !rc && i < dom->cfg->maxvcpus; i++) {
+        rc = cpu_list_parse(dom->cfg->cpus, map);
+        if (!rc)
+            rc = kxctrl_vcpu_setaffinity(dom->d0->hv, dom->domid, i, map,
+                                         sizeof(map));
+    }
+    return rc ? why_set(why, rc, "kxl info tells how many CPUs there are",
+                        "cpus = \"%s\": none of them is hv's to use",
+                        dom->cfg->cpus)
+              : 0;
 }
 
 static int build(struct dom *dom, struct builder_result *built, struct why *why)
@@ -118,6 +137,11 @@ static int build(struct dom *dom, struct builder_result *built, struct why *why)
     rc = builder_populate(dom->d0->hv, dom->domid, dom->cfg, &gfns, &nr, &err);
     if (rc)
         return why_set(why, rc, NULL, "%s", err.text);
+    rc = pin_vcpus(dom, why);
+    if (rc) {
+        free(gfns);
+        return rc;
+    }
     /* Their addresses depend on the memory, the command line on them. */
     rc = trapped_add_all(dom, extra, sizeof(extra), why);
     if (!rc) {

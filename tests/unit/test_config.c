@@ -33,6 +33,9 @@ static const char full[] =
     "memory = 0x100\n"
     "maxmem = 01000\n"
     "vcpus = 2 ; maxvcpus = 4\n"
+    "cpus = \"0-3,^1\"\n"
+    "event_channels = 300\n"
+    "max_grant_frames = 5 ; max_maptrack_frames = 0\n"
     "disk = [ '/a.img,raw,xvda,w',   # the first\n"
     "\n"
     "         \"format=raw, vdev=xvdb, access=ro, target=/b,c.img\",\n"
@@ -93,6 +96,10 @@ static void check_full(const struct domain_config *cfg)
     assert_int_equal(cfg->maxmem_mib, 512);
     assert_int_equal(cfg->vcpus, 2);
     assert_int_equal(cfg->maxvcpus, 4);
+    assert_string_equal(cfg->cpus, "0-3,^1");
+    assert_int_equal(cfg->event_channels, 300);
+    assert_int_equal(cfg->max_grant_frames, 5);
+    assert_int_equal(cfg->max_maptrack_frames, 0);
     assert_int_equal(cfg->on_poweroff, DOMAIN_ACTION_PRESERVE);
     assert_int_equal(cfg->on_reboot, DOMAIN_ACTION_RENAME_RESTART);
     assert_int_equal(cfg->on_watchdog, DOMAIN_ACTION_RESTART);
@@ -142,6 +149,10 @@ static void test_defaults(void **state)
     assert_int_equal(cfg->nr_warnings, 1);
     assert_int_equal(cfg->vcpus, 1);
     assert_int_equal(cfg->maxvcpus, 1);
+    assert_null(cfg->cpus);
+    assert_int_equal(cfg->event_channels, 1023);
+    assert_int_equal(cfg->max_grant_frames, -1);
+    assert_int_equal(cfg->max_maptrack_frames, -1);
     assert_string_equal(cfg->cmdline, "");
     assert_null(cfg->ramdisk);
     assert_int_equal(cfg->on_poweroff, DOMAIN_ACTION_DESTROY);
@@ -223,13 +234,13 @@ static void test_override_error(void **state)
 static void test_warnings(void **state)
 {
     struct domain_config *cfg =
-        parse(BASE "colour='red'\ncpus=\"0\"\nmemory=65\n");
+        parse(BASE "colour='red'\nnodes=\"0\"\nmemory=65\n");
 
     (void)state;
     assert_int_equal(cfg->nr_warnings, 3);
     assert_non_null(strstr(cfg->warnings[0], "t.cfg:6: 'memory' is set again"));
     assert_non_null(strstr(cfg->warnings[1], "unknown key 'colour'"));
-    assert_non_null(strstr(cfg->warnings[2], "'cpus' has no effect"));
+    assert_non_null(strstr(cfg->warnings[2], "'nodes' has no effect"));
     assert_int_equal(cfg->memory_mib, 65);
     domain_config_free(cfg);
 }
@@ -272,6 +283,10 @@ static void test_meaning_errors(void **state)
     fails_at(BASE "maxmem = 10", 3, 10, "at most maxmem");
     fails_at(BASE "vcpus = 3\nmaxvcpus = 2", 4, 9, "at most maxvcpus");
     fails_at(BASE "vcpus = 129", 4, 9, "from 1 to 128");
+    fails_at(BASE "cpus = '3-1'", 4, 8, "expected host CPUs");
+    fails_at(BASE "max_event_channels = 1", 4, 22, "from 2 to 131071");
+    fails_at(BASE "max_grant_frames = 0", 4, 20, "from 1 to 64");
+    fails_at(BASE "max_maptrack_frames = -2", 4, 23, "from 0 to 4096");
     fails_at(BASE "type = 'hvm'", 4, 8, "paravirtual guests only");
     fails_at(BASE "type = 'pvh'", 4, 8, "paravirtual guests only");
     fails_at(BASE "builder = 'hvm'", 4, 11, "paravirtual guests only");
@@ -393,7 +408,13 @@ static void test_json_round_trip(void **state)
 /* Each member of a record in turn gone, or something else. */
 static void test_json_damaged(void **state)
 {
-    static const char *const optional[] = {"ramdisk", "root", "extra"};
+    static const char *const optional[] = {"ramdisk",
+                                           "root",
+                                           "extra",
+                                           "cpus",
+                                           "event_channels",
+                                           "max_grant_frames",
+                                           "max_maptrack_frames"};
     struct domain_config *cfg = parse(full), *again;
     json_t *json = domain_config_to_json(cfg), *value;
     struct config_error err;
@@ -406,7 +427,7 @@ static void test_json_damaged(void **state)
         json_t *copy = json_deep_copy(json);
         bool may_lack = false;
 
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
             may_lack |= !strcmp(optional[i], key);
         json_object_set_new(copy, key, json_real(0.5));
         assert_int_equal(domain_config_from_json(copy, &again, &err), -EINVAL);
