@@ -70,18 +70,24 @@ static void add_stat(json_t *to, int fd, const struct kvm_stats_header *h,
         add(to, u.room + sizeof(u.desc), n);
 }
 
-/* Of a VM or a vCPU; a KVM without statistics adds none. */
-static void add_kvm(json_t *to, int kvm_fd)
+/* Of a VM or a vCPU; a KVM without statistics (fd -1) adds none. */
+static void add_kvm(json_t *to, int fd)
 {
     struct kvm_stats_header h;
-    int fd = ioctl(kvm_fd, KVM_GET_STATS_FD, 0);
 
-    if (fd < 0)
-        return;
     if (pread(fd, &h, sizeof(h), 0) == sizeof(h) &&
         h.name_size < STAT_NAME_MAX && h.num_desc <= STATS_MAX)
         for (uint32_t i = 0; i < h.num_desc; i++)
             add_stat(to, fd, &h, i);
+}
+
+static void add_vm(json_t *to, const struct domain *d)
+{
+    int fd = d->vm_fd >= 0 ? ioctl(d->vm_fd, KVM_GET_STATS_FD, 0) : -1;
+
+    if (fd < 0)
+        return;
+    add_kvm(to, fd);
     close(fd);
 }
 
@@ -96,10 +102,9 @@ static json_t *collect(const struct domain *d)
             continue;
         add_hv(hv, v);
         add_monitor(mon, v);
-        add_kvm(kvm, v->fd);
+        add_kvm(kvm, v->stats_fd);
     }
-    if (d->vm_fd >= 0)
-        add_kvm(kvm, d->vm_fd);
+    add_vm(kvm, d);
     return json_pack("{s:o, s:o, s:o}", "hv", hv, "monitor", mon, "kvm", kvm);
 }
 

@@ -532,6 +532,7 @@ static int open_kvm_vcpu(struct vcpu *v)
         return -errno;
     }
     v->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
+    v->stats_fd = ioctl(v->fd, KVM_GET_STATS_FD, 0);
     return ioctl(v->fd, KVM_SET_CPUID2, h->cpuid) < 0 ? -errno : 0;
 }
 
@@ -550,7 +551,7 @@ static struct vcpu *vcpu_new(struct domain *d, unsigned int id)
         return NULL;
     v->d = d;
     v->id = id;
-    v->fd = -1;
+    v->fd = v->stats_fd = -1;
     v->poll_port = POLL_NONE;
     v->vcpu_info = &d->shared_info->vcpu_info[id];
     v->vcpu_info_gfn = d->shared_info_gfn;
@@ -630,6 +631,8 @@ void vcpu_free(struct vcpu *v)
         munmap(v->run, v->d->hv->host->run_size);
     if (v->fd >= 0)
         close(v->fd);
+    if (v->stats_fd >= 0)
+        close(v->stats_fd);
     if (v->wake_fd >= 0)
         close(v->wake_fd);
     if (v->sleep_fd >= 0)

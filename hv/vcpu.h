@@ -46,7 +46,8 @@ struct vcpu {
     pthread_t thread;
     pid_t tid;
     bool thread_started;
-    int fd; /* KVM vCPU */
+    int fd;       /* KVM vCPU: ioctls on it wait while it runs */
+    int stats_fd; /* KVM's counters of it, -1 without */
     struct kvm_run *run;
 
     /*
