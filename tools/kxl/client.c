@@ -138,6 +138,11 @@ int client_send(struct client *c, json_t *req)
     return done == len ? 0 : -EPIPE;
 }
 
+int client_last_id(const struct client *c)
+{
+    return c->next_id;
+}
+
 /* Takes the first line out of the buffer. */
 static json_t *buffer_message(struct client *c)
 {
@@ -196,7 +201,7 @@ json_t *client_read(struct client *c)
     return NULL;
 }
 
-static void show_progress(const json_t *msg)
+void client_progress(const json_t *msg)
 {
     const char *text = kxl_str(msg, "text");
 
@@ -224,7 +229,7 @@ json_t *client_call(struct client *c, json_t *req, client_event_fn *event,
         if (event)
             event(arg, kxl_str(msg, "event"), msg);
         else if (!strcmp(kxl_str(msg, "event"), "progress"))
-            show_progress(msg);
+            client_progress(msg);
         json_decref(msg);
     }
 }

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "dom0/config.h"
@@ -78,6 +80,83 @@ json_t *create_request(const char *cfg, char **overrides, int nr_overrides,
     return req;
 }
 
+/* The create's own answer; what else comes is shown or dropped. */
+static json_t *answer_of(struct client *c, int id)
+{
+    json_t *msg;
+
+    while ((msg = client_read(c))) {
+        if (!json_object_get(msg, "event") && kxl_int(msg, "id") == id)
+            return msg;
+        if (!strcmp(kxl_str(msg, "event"), "progress"))
+            client_progress(msg);
+        json_decref(msg);
+    }
+    return NULL;
+}
+
+/* False at the second signal: the user does not wait for an answer, then. */
+static bool take_back(struct client *c, int id, int signal_fd, bool *told)
+{
+    struct signalfd_siginfo info;
+
+    if (*told || read(signal_fd, &info, sizeof(info)) < 0) {
+        kxl_error("kxl list shows what has become of the domain",
+                  "interrupted again: not waiting for the host");
+        return false;
+    }
+    *told = true;
+    kxl_say("interrupted: the host takes back what it has begun");
+    client_send(c, json_pack("{s:s, s:i}", "cmd", "cancel", "of", id));
+    return true;
+}
+
+static json_t *await_answer(struct client *c, int signal_fd, bool *told)
+{
+    int id = client_last_id(c);
+
+    for (;;) {
+        struct pollfd p[] = {{.fd = client_fd(c), .events = POLLIN},
+                             {.fd = signal_fd, .events = POLLIN}};
+        json_t *msg = answer_of(c, id);
+
+        if (msg)
+            return msg;
+        if (errno != EAGAIN) {
+            kxl_error("kxl list shows whether it was done; look into dom0.log",
+                      "dom0 died before it answered");
+            return NULL;
+        }
+        if (poll(p, 2, -1) > 0 && p[1].revents &&
+            !take_back(c, id, signal_fd, told))
+            return NULL;
+    }
+}
+
+json_t *create_ask(struct client *c, json_t *req, int signal_fd)
+{
+    bool told = false;
+    json_t *reply = NULL;
+
+    if (client_send(c, req))
+        kxl_error(NULL, "dom0 has hung up");
+    else
+        reply = await_answer(c, signal_fd, &told);
+    if (!reply)
+        return NULL;
+    if (!json_is_true(json_object_get(reply, "ok"))) {
+        client_refused(reply);
+    } else if (told) {
+        kxl_error("kxl destroy ends it",
+                  "it was too late: domain %lld, \"%s\", is there",
+                  kxl_int(reply, "domid"), kxl_str(reply, "name"));
+    } else {
+        return reply;
+    }
+    json_decref(reply);
+    return NULL;
+}
+
 void create_warnings(const json_t *reply)
 {
     json_t *warnings = json_object_get(reply, "warnings"), *one;
@@ -106,14 +185,17 @@ static int create(json_t *req, bool console, bool json)
 {
     struct client *c = client_open(true);
     json_t *reply;
-    int status = KXL_OK;
+    int status = KXL_OK, signal_fd;
 
     if (!c) {
         json_decref(req);
         return KXL_ERROR;
     }
-    reply = client_ask(c, req);
+    /* Not earlier: a host that it started must not inherit the mask. */
+    signal_fd = kxl_signals();
+    reply = create_ask(c, req, signal_fd);
     client_close(c);
+    close(signal_fd);
     if (!reply)
         return KXL_ERROR;
     create_warnings(reply);
@@ -169,6 +251,8 @@ static const struct kxl_command create_command = {
     .help = "CFG is in xl.cfg syntax. KEY=VALUE replaces what it says.\n"
             "Relative paths in it are looked for from the working directory,\n"
             "then beside CFG.\n"
+            "\n"
+            "Ctrl-C while it is made has all of it taken back.\n"
             "\n"
             "  -p, --paused   do not let it run yet (kxl unpause does)\n"
             "  -c, --console  stay on its console; Ctrl-] leaves it\n"

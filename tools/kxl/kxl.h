@@ -85,6 +85,8 @@ json_t *client_call(struct client *c, json_t *req, client_event_fn *event,
 json_t *client_ask(struct client *c, json_t *req);
 /* Sends only; replies are fetched by client_read. 0 or -errno. */
 int client_send(struct client *c, json_t *req);
+/* The id that the last request was sent with. */
+int client_last_id(const struct client *c);
 /* For poll(). */
 int client_fd(const struct client *c);
 /*
@@ -92,6 +94,8 @@ int client_fd(const struct client *c);
  * errno EAGAIN (no whole one yet) or EPIPE (broken).
  */
 json_t *client_read(struct client *c);
+/* Shows an event "progress" as client_call() does. */
+void client_progress(const json_t *msg);
 /* Prints a refusal; returns KXL_ERROR. */
 int client_refused(const json_t *reply);
 
@@ -165,6 +169,12 @@ void console_say_crash(const json_t *end);
  */
 json_t *create_request(const char *cfg, char **overrides, int nr_overrides,
                        bool paused);
+/*
+ * Sends it (taken over) and waits for the answer, or for a signal on signal_fd
+ * (kxl_signals()): what is begun is taken back then.  The reply of a domain
+ * that was created, or NULL with all said.
+ */
+json_t *create_ask(struct client *c, json_t *req, int signal_fd);
 /* Prints the reply's warnings. */
 void create_warnings(const json_t *reply);
 

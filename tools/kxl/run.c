@@ -219,7 +219,7 @@ static int show(struct run *run, const json_t *created)
     return status;
 }
 
-static int create_and_show(struct run *run, json_t *req)
+static int create_and_show(struct run *run, json_t *req, int signal_fd)
 {
     struct client *c = client_try();
     json_t *reply;
@@ -230,7 +230,7 @@ static int create_and_show(struct run *run, json_t *req)
         json_decref(req);
         return KXL_ERROR;
     }
-    reply = client_ask(c, req);
+    reply = create_ask(c, req, signal_fd);
     client_close(c);
     if (reply) {
         create_warnings(reply);
@@ -252,7 +252,7 @@ static int run_config(json_t *req)
     }
     signal_fd = kxl_signals();
     if (!start_host(&run, signal_fd))
-        status = create_and_show(&run, req);
+        status = create_and_show(&run, req, signal_fd);
     else
         json_decref(req);
     stop_host(&run);
