@@ -6,6 +6,7 @@ INSTALL_EXEC := $(DESTDIR)$(PREFIX)/libexec/kxen
 INSTALL_LIB := $(DESTDIR)$(PREFIX)/lib
 INSTALL_INC := $(DESTDIR)$(PREFIX)/include
 INSTALL_DOC := $(DESTDIR)$(PREFIX)/share/doc/kxen
+INSTALL_BASH := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 INSTALL_OWN := $(B)/bin/hv $(B)/bin/dom0
 
@@ -23,7 +24,7 @@ check:
 install: all
 	$(Q)mkdir -p $(INSTALL_BIN) $(INSTALL_EXEC) $(INSTALL_INC) \
 		$(INSTALL_LIB)/kxen/guests $(INSTALL_LIB)/kxen/pkgconfig \
-		$(INSTALL_DOC)
+		$(INSTALL_DOC) $(INSTALL_BASH)
 	$(Q)cp $(filter-out $(INSTALL_OWN),$(PROGRAMS)) $(INSTALL_BIN)/
 	$(Q)cp $(INSTALL_OWN) $(INSTALL_EXEC)/
 	$(Q)cp $(B)/lib/libkxen.a $(INSTALL_LIB)/
@@ -32,6 +33,7 @@ install: all
 	$(Q)cp $(B)/lib/pkgconfig/*.pc $(INSTALL_LIB)/kxen/pkgconfig/
 	$(Q)cp $(IMAGES) $(INSTALL_LIB)/kxen/guests/
 	$(Q)cp hv/client/kxen.h $(INSTALL_INC)/
+	$(Q)cp tools/kxl.bash $(INSTALL_BASH)/kxl
 	$(Q)cp README.md LICENSE $(INSTALL_DOC)/
 	@echo "installed in $(DESTDIR)$(PREFIX)"
 

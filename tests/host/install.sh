@@ -31,6 +31,7 @@ grep -q 'kvm' "$KXEN_TEST_TMP/check" || {
 }
 for file in lib/kxen/guests/hello.elf lib/kxen/guests/bench.elf \
     lib/libkxen.a lib/kxen/libxenstore.so.4 include/kxen.h \
+    share/bash-completion/completions/kxl \
     share/doc/kxen/README.md share/doc/kxen/LICENSE; do
     [ -s "$dest/opt/kxen/$file" ] || fail "$file was not installed"
 done
