@@ -354,8 +354,10 @@ static long op_reset(struct caller *c, void *arg)
 
     if (rc)
         return rc;
-    /* Not behind the back of running vCPUs. */
-    if (d != c->d && !is_paused(d))
+    /* Not behind the back of running vCPUs, and by the toolstack alone. */
+    if (d != c->d && is_restricted(c))
+        rc = -EPERM;
+    else if (d != c->d && !is_paused(d))
         rc = -EINVAL;
     else
         rc = evtchn_reset(d, d == c->d ? owner_of(c) : NULL);

@@ -122,10 +122,13 @@ static int16_t replace_host(struct vcpu *v, uint64_t addr, uint64_t new_addr,
 
 /* ---- mapping ---- */
 
-/* Makes a pinned page reachable: *gfn is the granter's, then the caller's. */
+/*
+ * Makes a pinned page reachable: *gfn is the granter's, then the caller's.
+ * stuck: it failed, and yet the page is within the caller's reach.
+ */
 static int16_t map_for_caller(struct caller *c,
                               const struct gnttab_map_grant_ref *op,
-                              struct domain *rd, uint64_t *gfn)
+                              struct domain *rd, uint64_t *gfn, bool *stuck)
 {
     bool readonly = op->flags & GNTMAP_readonly;
     int16_t status = GNTST_okay;
@@ -138,22 +141,26 @@ static int16_t map_for_caller(struct caller *c,
     if (op->flags & GNTMAP_host_map)
         status = map_host(c->v, op->host_addr, op->flags, window);
     if (status)
-        foreign_window_unmap(c->d, window);
+        *stuck = foreign_window_unmap(c->d, window) != 0;
     *gfn = window;
     return status;
 }
 
-/* With a handle of its own, and a reference to rd that goes into it. */
+/*
+ * With a handle of its own, and a reference to rd that goes into it: also when
+ * it is stuck, so that both go when the caller does.
+ */
 static int16_t map_with(struct caller *c, struct gnttab_map_grant_ref *op,
-                        struct domain *rd, struct maptrack_entry *e)
+                        struct domain *rd, struct maptrack_entry *e,
+                        bool *stuck)
 {
     uint64_t gfn;
     int16_t status = grant_pin(rd, op->ref, c->d->domid, op->flags, true, &gfn);
 
     if (status)
         return status;
-    status = map_for_caller(c, op, rd, &gfn);
-    if (status) {
+    status = map_for_caller(c, op, rd, &gfn, stuck);
+    if (status && !*stuck) {
         grant_unpin(rd, op->ref, op->flags);
         return status;
     }
@@ -162,13 +169,14 @@ static int16_t map_with(struct caller *c, struct gnttab_map_grant_ref *op,
     e->flags = op->flags;
     e->gfn = gfn;
     op->dev_bus_addr = gfn << 12;
-    return GNTST_okay;
+    return status;
 }
 
 static int16_t map_grant_ref(struct caller *c, struct gnttab_map_grant_ref *op)
 {
     struct maptrack_owner *o = maptrack_of(c);
     struct domain *rd;
+    bool stuck = false;
     int16_t status;
 
     if (!(op->flags & MAP_KINDS))
@@ -179,10 +187,10 @@ static int16_t map_grant_ref(struct caller *c, struct gnttab_map_grant_ref *op)
     status = GNTST_no_space;
     if (maptrack_get(o, &op->handle))
         goto out;
-    status = map_with(c, op, rd, maptrack_entry(o, op->handle));
-    if (!status) {
+    status = map_with(c, op, rd, maptrack_entry(o, op->handle), &stuck);
+    if (!status || stuck) {
         maptrack_publish(o, op->handle);
-        return GNTST_okay;
+        return status;
     }
     maptrack_put(o, op->handle);
 out:
@@ -201,28 +209,38 @@ void grant_map_one(struct caller *c, void *arg)
 
 /* ---- unmapping ---- */
 
+/* The page is out of reach before the granter is told so. */
+static bool out_of_reach(struct maptrack_owner *o,
+                         const struct maptrack_entry *e)
+{
+    return o->d->domid == DOMID_HV0 || !foreign_window_unmap(o->d, e->gfn) ||
+           __atomic_load_n(&o->d->state, __ATOMIC_RELAXED) == DOMAIN_DYING;
+}
+
 /*
  * Ends the kinds `done` of a claimed mapping; with the last one its page and
- * handle go too.
+ * handle go too.  GNTST_no_space: they do not, it stays mapped and pinned.
  */
-static void mapping_end(struct maptrack_owner *o, uint32_t handle,
-                        struct maptrack_entry *e, uint32_t done)
+static int16_t mapping_end(struct maptrack_owner *o, uint32_t handle,
+                           struct maptrack_entry *e, uint32_t done)
 {
     struct domain *rd = e->rd;
     bool last = !(e->flags & MAP_KINDS & ~done);
 
-    /* The page is out of reach before the granter is told so. */
-    if (last && o->d->domid != DOMID_HV0)
-        foreign_window_unmap(o->d, e->gfn);
+    if (last && !out_of_reach(o, e)) {
+        maptrack_publish(o, handle);
+        return GNTST_no_space;
+    }
     if (done)
         grant_unpin(rd, e->ref, done | (e->flags & GNTMAP_readonly));
     if (!last) {
         e->flags &= ~done;
         maptrack_publish(o, handle);
-        return;
+        return GNTST_okay;
     }
     maptrack_put(o, handle);
     domain_put(rd);
+    return GNTST_okay;
 }
 
 /* Which kinds an unmap ends; a status if one of them can't be. */
@@ -255,13 +273,16 @@ void grant_unmap_one(struct caller *c, void *arg)
     struct maptrack_owner *o = maptrack_of(c);
     struct maptrack_entry *e = maptrack_claim(o, op->handle);
     uint32_t done = 0;
+    int16_t status;
 
     if (!e) {
         op->status = GNTST_bad_handle;
         return;
     }
     op->status = unmap_kinds(c, op, e, &done);
-    mapping_end(o, op->handle, e, done);
+    status = mapping_end(o, op->handle, e, done);
+    if (status)
+        op->status = status;
 }
 
 void grant_replace_one(struct caller *c, void *arg)
@@ -269,6 +290,7 @@ void grant_replace_one(struct caller *c, void *arg)
     struct gnttab_unmap_and_replace *op = arg;
     struct maptrack_owner *o = maptrack_of(c);
     struct maptrack_entry *e = maptrack_claim(o, op->handle);
+    int16_t status;
 
     if (!e) {
         op->status = GNTST_bad_handle;
@@ -279,7 +301,9 @@ void grant_replace_one(struct caller *c, void *arg)
         op->status = op->new_addr
                          ? replace_host(c->v, op->host_addr, op->new_addr, e)
                          : unmap_host(c->v, op->host_addr, e->flags, e->gfn);
-    mapping_end(o, op->handle, e, op->status ? 0 : GNTMAP_host_map);
+    status = mapping_end(o, op->handle, e, op->status ? 0 : GNTMAP_host_map);
+    if (status)
+        op->status = status;
 }
 
 static void unmap_all(struct maptrack_owner *o)

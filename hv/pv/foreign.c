@@ -94,17 +94,26 @@ int foreign_window_map(struct domain *d, struct domain *rd, uint64_t rgfn,
     return rc;
 }
 
-void foreign_window_unmap(struct domain *d, uint64_t gfn)
+/* Changing the rights of a whole mapping needs no other one. */
+static bool put_out_of_reach(void *page)
+{
+    return map_empty(page, FRAME_SIZE) != MAP_FAILED ||
+           !mprotect(page, FRAME_SIZE, PROT_NONE);
+}
+
+int foreign_window_unmap(struct domain *d, uint64_t gfn)
 {
     struct foreign_window *w = d->foreign;
     uint64_t i = gfn - d->foreign_gfn;
+    int rc = 0;
 
     if (!w || i >= d->foreign_nr)
-        return;
+        return 0;
     pthread_mutex_lock(&w->lock);
-    if (w->used[i]) {
-        map_empty(window_page(d, i), FRAME_SIZE);
+    if (w->used[i] && !put_out_of_reach(window_page(d, i)))
+        rc = -ENOMEM;
+    else
         w->used[i] = false;
-    }
     pthread_mutex_unlock(&w->lock);
+    return rc;
 }

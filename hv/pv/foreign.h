@@ -26,9 +26,11 @@ void foreign_window_free(struct domain *d);
 int foreign_window_map(struct domain *d, struct domain *rd, uint64_t rgfn,
                        bool readonly, uint64_t *gfn);
 
-/* Takes frame gfn of the window back; the guest can no longer reach the page.
+/*
+ * Takes frame gfn of the window back.  0: the guest can no longer reach the
+ * page; -ENOMEM: it can, hv has as many mappings as a process may have.
  */
-void foreign_window_unmap(struct domain *d, uint64_t gfn);
+int foreign_window_unmap(struct domain *d, uint64_t gfn);
 
 /*
  * Writes a page-table entry of v's domain at machine address pte_maddr (8-byte

@@ -66,7 +66,7 @@ struct fx {
     int doorbell_rc;
     uint16_t notify[FX_DOMAINS][FX_PORTS]; /* vCPU + 1, as in the page */
     struct fx_window window[FX_DOMAINS][FX_WINDOW_NR];
-    int pte_rc;
+    int pte_rc, window_rc;
     atomic_uint freed, logged;
     uintptr_t fault_lo, fault_hi; /* addresses that fault */
 };
@@ -209,13 +209,16 @@ int foreign_window_map(struct domain *d, struct domain *rd, uint64_t rgfn,
     return rc;
 }
 
-void foreign_window_unmap(struct domain *d, uint64_t gfn)
+int foreign_window_unmap(struct domain *d, uint64_t gfn)
 {
+    if (fx.window_rc)
+        return fx.window_rc;
     pthread_mutex_lock(&fx.lock);
     assert_in_range(gfn, FX_WINDOW, FX_WINDOW + FX_WINDOW_NR - 1);
     assert_non_null(fx.window[d->domid][gfn - FX_WINDOW].rd);
     fx.window[d->domid][gfn - FX_WINDOW].rd = NULL;
     pthread_mutex_unlock(&fx.lock);
+    return 0;
 }
 
 int guest_pte_write(struct vcpu *v, uint64_t maddr, uint64_t val)

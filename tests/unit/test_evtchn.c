@@ -530,6 +530,9 @@ static void test_restricted_connection_meets_one_domain(void **state)
     assert_int_equal(fx_bind(fx_conn(&conn), 0, loop), -EPERM);
     st.port = loop;
     assert_int_equal(fx_evtchn(fx_conn(&conn), EVTCHNOP_status, &st), -EPERM);
+    fx.doms[1]->pause_count = 1;
+    assert_int_equal(fx_reset(fx_conn(&conn), 1), -EPERM);
+    fx.doms[1]->pause_count = 0;
     p = fx_alloc_unbound(fx_conn(&conn), DOMID_SELF, 1);
     assert_true(p > 0);
     st.port = p;
