@@ -484,6 +484,9 @@ void pv_to_guest(struct vcpu *v)
     const struct trap_info *fault = &v->traps[14];
 
     m->user = v->user_mode;
+    /* A stub that was interrupted has swapped it away: only if it changed. */
+    if (m->kernel_cr3 != v->cr3)
+        m->swap_rcx = v->cr3;
     m->kernel_cr3 = v->cr3;
     m->user_cr3 = v->user_cr3;
     m->kernel_sp = v->kernel_sp;

@@ -166,7 +166,7 @@ static int map_block(struct domain *d, unsigned int id, bool user)
         {MON_VDATA_OFF, PV_VDATA, PV_VDATA, 1, USER_DATA, SYSTEM_DATA},
         {MON_UDATA_OFF, PV_UDATA, PV_UDATA, 1, USER_DATA, USER_DATA & ~PTE_RW},
         {MON_CSTACK_OFF, PV_CSTACK, PV_CSTACK, MON_CSTACK_PAGES, USER_DATA, 0},
-        {MON_VIDT_OFF, PV_VIDT, PV_VIDT, 1, SYSTEM_DATA, SYSTEM_DATA},
+        {MON_VIDT_OFF, PV_VIDT, PV_USER_VIDT, 1, SYSTEM_DATA, SYSTEM_DATA},
     };
     uint64_t l3 = user ? d->pv->user_l3 : d->pv->slot_l3[0];
     int rc = 0;
@@ -273,10 +273,11 @@ static void set_gate(uint64_t *gate, uint64_t va, unsigned int ist,
     gate[1] = va >> 32;
 }
 
-static void fill_idt(struct domain *d, unsigned int id)
+static void fill_idt(struct domain *d, unsigned int id, bool user)
 {
     const struct mon_header *h = header(d);
-    uint64_t *idt = domain_frame(d, pv_vcpu_gfn(d, id, PV_VIDT));
+    uint64_t *idt =
+        domain_frame(d, pv_vcpu_gfn(d, id, user ? PV_USER_VIDT : PV_VIDT));
     uint64_t text = block_va(id) + MON_VTEXT_OFF;
     bool ring0 = pv_ring0(d);
     uint64_t stubs = text + (ring0 ? h->stubs0 : h->stubs);
@@ -287,9 +288,12 @@ static void fill_idt(struct domain *d, unsigned int id)
                  ring0 && i == 1 ? 2 : 1, i == 3 || i == 4 ? 3 : 0);
     if (ring0)
         return;
-    set_gate(idt + 2 * 3, text + h->stub_int3, 1, 3);
-    set_gate(idt + 2 * 13, text + h->stub_protection, 1, 0);
-    set_gate(idt + 2 * 14, text + h->stub_fault, 1, 0);
+    set_gate(idt + 2 * 3, text + (user ? h->stub_syscall : h->stub_call), 1, 3);
+    set_gate(idt + 2 * 13,
+             text + (user ? h->stub_user_protection : h->stub_protection), 1,
+             0);
+    set_gate(idt + 2 * 14, text + (user ? h->stub_user_fault : h->stub_fault),
+             1, 0);
 }
 
 static void fill_tss(struct domain *d, unsigned int id, bool user)
@@ -316,11 +320,13 @@ static void fill_tss(struct domain *d, unsigned int id, bool user)
 static void fill_mon_vcpu(struct domain *d, unsigned int id)
 {
     struct mon_vcpu *m = domain_frame(d, pv_vcpu_gfn(d, id, PV_VDATA));
+    const struct mon_header *h = header(d);
     uint64_t text = block_va(id) + MON_VTEXT_OFF;
 
-    m->lstar_rip = text + MON_LSTAR_OFF + 1;
-    m->call_rip = text + header(d)->call;
     m->entry_sp = block_va(id) + MON_CSTACK_OFF + MON_CSTACK_PAGES * FRAME_SIZE;
+    m->swap_rdx[MON_SWAP_USER] = text + h->from_user;
+    m->swap_rdx[MON_SWAP_FAULT] = text + h->from_fault;
+    m->swap_rdx[MON_SWAP_PROTECTION] = text + h->from_protection;
     m->max_pages = d->max_pages;
     m->levels = DIRECTMAP_VA + (d->pv->levels_gfn << 12);
     m->m2p = DIRECTMAP_VA + (d->pv->m2p_gfn << 12);
@@ -356,7 +362,8 @@ int pv_domain_init(struct domain *d)
     fill_m2p(d);
     rc = map_all(d);
     for (unsigned int i = 0; i < d->max_vcpus && !rc; i++) {
-        fill_idt(d, i);
+        fill_idt(d, i, false);
+        fill_idt(d, i, true);
         fill_tss(d, i, false);
         fill_tss(d, i, true);
         fill_mon_vcpu(d, i);

@@ -56,10 +56,15 @@ monitor_start:
     .quad fault_insn - monitor_start
     .quad slow_evtchn - monitor_start
     .quad user_start - monitor_start
-    .quad call_behind - monitor_start
-    .quad stub_int3 - monitor_start
+    .quad from_user - monitor_start
+    .quad from_fault - monitor_start
+    .quad from_protection - monitor_start
+    .quad stub_call - monitor_start
     .quad stub_fault - monitor_start
     .quad stub_protection - monitor_start
+    .quad stub_syscall - monitor_start
+    .quad stub_user_fault - monitor_start
+    .quad stub_user_protection - monitor_start
     .quad stubs0 - monitor_start
     .quad lstar0 - monitor_start
     .quad cstar0 - monitor_start
@@ -107,10 +112,11 @@ monitor_start:
     pop %rcx
     .endm
 
-    .macro GET_PUT_ASIDE
-    mov VD(MV_RAX), %rax
-    mov VD(MV_RDX), %rdx
-    mov VD(MV_RCX), %rcx
+/* What a stub has swapped is swapped back; rsp is nothing yet. */
+    .macro SWAP_BACK which
+    mov VD(MV_ENTRY_SP), %rsp
+    xchg %rcx, VD(MV_SWAP_RCX)
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * \which)
     .endm
 
     .org MON_LSTAR_OFF
@@ -131,30 +137,36 @@ lstar:
     out %eax, $DOORBELL_SYSCALL
     ud2
 
-/* From the stubs: rsp is the monitor's; rax, rcx and rdx were put aside. */
+/* From the stubs: rcx, which has gone to rsp, is the kernel's CR3 or CR2. */
 from_user:
+    SWAP_BACK MON_SWAP_USER
+    SAVE_ALL
     mov PUSHED(16), %rax
     mov %rax, VD(MV_GUEST_RSP)
-    GET_PUT_ASIDE
-    SAVE_ALL
     call mon_from_user
     ud2
 from_protection:
-    GET_PUT_ASIDE
+    SWAP_BACK MON_SWAP_PROTECTION
     SAVE_ALL
     call mon_from_protection
     ud2
 from_fault:
+    mov %rcx, VD(MV_CR2)
+    mov VD(MV_KERNEL_CR3), %rcx
+    SWAP_BACK MON_SWAP_FAULT
     /* User code may well jump to where the monitor's own accesses are. */
     cmpb $0, VD(MV_USER)
     jne 1f
+    mov %rax, VD(MV_RAX)
+    mov %rcx, VD(MV_RCX)
     mov PUSHED(40), %rax
     lea access_start(%rip), %rcx
     sub %rcx, %rax
     cmp $access_end - access_start, %rax
     jb access_failed
-1:  GET_PUT_ASIDE
-    SAVE_ALL
+    mov VD(MV_RAX), %rax
+    mov VD(MV_RCX), %rcx
+1:  SAVE_ALL
     call mon_from_fault
     ud2
 
@@ -366,51 +378,51 @@ stubs:
     .endr
     .balign MON_STUB_SIZE
 
-/* int3: the monitor's, the one at LSTAR, or the guest's own. */
-stub_int3:
-    mov %rax, VD(MV_RAX)
-    mov (%rsp), %rax
-    cmp VD(MV_CALL_RIP), %rax
-    jne 1f
-    mov VD(MV_RAX), %rax
+/*
+ * int3 on the kernel's tables: the monitor's own at call, known by its slot, or
+ * the guest kernel's.
+ */
+stub_call:
+    cmpw $MON_VA >> 32 & 0xffff, 4(%rsp)
+    jne stubs + 3 * MON_STUB_SIZE
     mov %rsi, %cr3
     sysexitq
-1:  cmp VD(MV_LSTAR_RIP), %rax
-    jne 2f
-    mov %rcx, VD(MV_RCX)
-    mov %rdx, VD(MV_RDX)
-    mov VD(MV_KERNEL_CR3), %rax
-    mov %rax, %cr3
-    mov VD(MV_ENTRY_SP), %rcx
-    lea from_user(%rip), %rdx
+
+/*
+ * int3 on tables for user code: all that it can run up there is LSTAR's.  The
+ * rsp that SYSEXIT takes from rcx does not matter.
+ */
+stub_syscall:
+    cmpb $0, 7(%rsp)
+    je stubs + 3 * MON_STUB_SIZE
+    xchg %rcx, VD(MV_SWAP_RCX)
+    mov %rcx, %cr3
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * MON_SWAP_USER)
     sysexitq
-2:  mov VD(MV_RAX), %rax
-    jmp stubs + 3 * MON_STUB_SIZE
+
+stub_user_fault:
+    xchg %rcx, VD(MV_SWAP_RCX)
+    mov %rcx, %cr3
+    mov %cr2, %rcx
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * MON_SWAP_FAULT)
+    sysexitq
 
 stub_fault:
-    mov %rax, VD(MV_RAX)
-    mov %rcx, VD(MV_RCX)
-    mov %rdx, VD(MV_RDX)
-    mov %cr2, %rax
-    mov %rax, VD(MV_CR2)
-    cmpb $0, VD(MV_USER)
-    je 1f
-    mov VD(MV_KERNEL_CR3), %rax
-    mov %rax, %cr3
-1:  mov VD(MV_ENTRY_SP), %rcx
-    lea from_fault(%rip), %rdx
+    xchg %rcx, VD(MV_SWAP_RCX)
+    mov %cr2, %rcx
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * MON_SWAP_FAULT)
     sysexitq
 
+stub_user_protection:
+    xchg %rcx, VD(MV_SWAP_RCX)
+    mov %rcx, %cr3
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * MON_SWAP_PROTECTION)
+    sysexitq
+
+/* A guest's rcx might be no address, which SYSEXIT would not have. */
 stub_protection:
-    mov %rax, VD(MV_RAX)
-    mov %rcx, VD(MV_RCX)
-    mov %rdx, VD(MV_RDX)
-    cmpb $0, VD(MV_USER)
-    je 1f
-    mov VD(MV_KERNEL_CR3), %rax
-    mov %rax, %cr3
-1:  mov VD(MV_ENTRY_SP), %rcx
-    lea from_protection(%rip), %rdx
+    xchg %rcx, VD(MV_SWAP_RCX)
+    xchg %rdx, VD(MV_SWAP_RDX + 8 * MON_SWAP_PROTECTION)
     sysexitq
 
     .balign 4096

@@ -201,7 +201,7 @@ static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
     if (level_of(m, gfn) != 4)
         return SLOW;
     set_slots(m, gfn, false);
-    m->kernel_cr3 = gfn << 12;
+    m->kernel_cr3 = m->swap_rcx = gfn << 12;
     load_cr3(m);
     return DONE;
 }

@@ -53,7 +53,8 @@ enum pv_vcpu_frame {
     PV_CSTACK,
     PV_VIDT = PV_CSTACK + MON_CSTACK_PAGES,
     PV_USER_TSS, /* the same, but no port is open */
-    PV_VCPU_FRAMES = PV_USER_TSS + MON_TSS_PAGES
+    PV_USER_VIDT = PV_USER_TSS + MON_TSS_PAGES,
+    PV_VCPU_FRAMES
 };
 
 static inline uint64_t pv_vcpu_gfn(const struct domain *d, unsigned int id,

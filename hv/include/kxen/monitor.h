@@ -91,8 +91,6 @@
 /* struct mon_vcpu and mon_user for assembly. */
 #define MV_USER       0x00
 #define MV_KERNEL_CR3 0x08
-#define MV_LSTAR_RIP  0x10
-#define MV_CALL_RIP   0x18
 #define MV_ENTRY_SP   0x20
 #define MV_RAX        0x28
 #define MV_RCX        0x30
@@ -103,12 +101,19 @@
 #define MV_RIP        0x80
 #define MV_RING0      0x88
 #define MV_VECTOR     0x90
+#define MV_SWAP_RCX   0x98
+#define MV_SWAP_RDX   0xa0
 #define MU_RCX        0x00
 #define MU_RDX        0x08
 #define MU_RSI        0x10
 #define MU_RIP        0x18
 #define MU_RSP        0x20
 #define MU_RFLAGS     0x28
+
+/* Of swap_rdx, where to: */
+#define MON_SWAP_USER       0
+#define MON_SWAP_FAULT      1
+#define MON_SWAP_PROTECTION 2
 
 /* Each trap stub is this long; the vector follows from rip. */
 #define MON_STUB_SIZE 16
@@ -131,8 +136,11 @@ struct mon_header {
     uint64_t fault_insn;   /* the one load that may fault ... */
     uint64_t fault_resume; /* ... and where it goes on */
     uint64_t user_page;    /* what user code sees in page 0's place */
-    uint64_t call;         /* behind the int3 by which it enters CPL0 */
-    uint64_t stub_int3, stub_fault, stub_protection; /* gates 3, 14, 13 */
+    /* What a stub puts into rdx: where it leaves CPL0 to. */
+    uint64_t from_user, from_fault, from_protection;
+    /* Gates 3, 14, 13 of the kernel's tables, then of those for user code. */
+    uint64_t stub_call, stub_fault, stub_protection;
+    uint64_t stub_syscall, stub_user_fault, stub_user_protection;
     /* On hardware KVM: 256 gates, LSTAR, CSTAR, and where hv goes on. */
     uint64_t stubs0, lstar0, cstar0, resume0;
     uint64_t end;
@@ -156,14 +164,19 @@ enum mon_count {
 struct mon_vcpu {
     uint64_t user; /* the guest's user is running, not its kernel */
     uint64_t kernel_cr3;
-    uint64_t lstar_rip, call_rip; /* behind the two int3 of the monitor */
+    uint64_t unused[2];
     uint64_t entry_sp;
-    uint64_t rax, rcx, rdx, cr2;              /* put aside by a stub */
+    uint64_t rax, rcx, rdx, cr2;              /* put aside */
     uint64_t error, rip, cs, rflags, rsp, ss; /* a fault for DOORBELL_FAULT */
     uint64_t guest_rsp;  /* while the monitor is on its own stack */
     uint64_t resume_rip; /* where it leaves to */
     uint64_t ring0;      /* hardware KVM: the monitor runs at CPL0 */
     uint64_t vector;     /* of the trap, or for DOORBELL_FAULT */
+    /*
+     * What a stub swaps registers with, since each instruction at CPL0 is
+     * dear on software KVM: the kernel's CR3, MON_SWAP_*.
+     */
+    uint64_t swap_rcx, swap_rdx[3];
 
     uint64_t user_cr3;
     uint64_t kernel_sp, syscall_cb, event_cb, fault_cb;
@@ -194,11 +207,15 @@ struct mon_pte_write {
     uint64_t va, val;
 };
 
-_Static_assert(sizeof(struct mon_header) == 136, "mon_header layout");
+_Static_assert(sizeof(struct mon_header) == 176, "mon_header layout");
 _Static_assert(__builtin_offsetof(struct mon_vcpu, resume_rip) == MV_RIP &&
                    __builtin_offsetof(struct mon_vcpu, error) == MV_FRAME &&
                    __builtin_offsetof(struct mon_vcpu, ring0) == MV_RING0 &&
                    __builtin_offsetof(struct mon_vcpu, vector) == MV_VECTOR &&
+                   __builtin_offsetof(struct mon_vcpu, swap_rcx) ==
+                       MV_SWAP_RCX &&
+                   __builtin_offsetof(struct mon_vcpu, swap_rdx) ==
+                       MV_SWAP_RDX &&
                    __builtin_offsetof(struct mon_vcpu, rax) == MV_RAX,
                "mon_vcpu layout");
 _Static_assert(MON_QUEUE_MAX * 16 + 64 <= MON_STACK_PAGES * 4096,
