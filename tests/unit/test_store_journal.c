@@ -5,6 +5,9 @@
  * transactions, half-read requests and unsent replies; every request has its
  * effect once and its answer once.  "Killed" is: the process's memory is
  * forgotten, the journal and the guest's page stay as they are.
+ *
+ * A busy disk takes its time over a journal that is synced after each change.
+ * timeout: 300
  */
 #include <fcntl.h>
 #include <unistd.h>
