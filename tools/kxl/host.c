@@ -506,6 +506,7 @@ static int host_run(struct host *host)
     for (i = 0; i < NR_DAEMONS && !rc; i++)
         rc = daemon_ensure(host, &host->daemons[i]);
     if (!rc) {
+        note("all answer in %s", host->run_dir);
         ready(host, READY_OK);
         rc = watch_over(host);
     }
@@ -559,6 +560,9 @@ int host_supervise(const char *run_dir, bool private, int ready_fd)
         snprintf(text, sizeof(text),
                  "cannot make what a host needs in its run directory %s: %s",
                  run_dir, strerror(-lock));
+        if (ready_fd < 0)
+            note("%s",
+                 lock == -EWOULDBLOCK ? "another one watches over it" : text);
         if (lock == -EWOULDBLOCK)
             strcpy(text, READY_BUSY);
         ready(&host, text);

@@ -40,7 +40,7 @@ static int start_run(const struct kxl_command *self, int argc, char **argv)
         return KXL_OK;
     }
     if (foreground)
-        return host_supervise(kxen_run_dir(), false, dup(STDERR_FILENO));
+        return host_supervise(kxen_run_dir(), false, -1);
     if (host_start())
         return KXL_ERROR;
     if (!quiet)

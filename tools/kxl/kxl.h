@@ -112,8 +112,9 @@ json_t *client_request(const char *cmd, const char *domain);
 /*
  * Runs hv, kxenstored and dom0 in run_dir (restarting the latter two) till a
  * signal or hv's end.  Once all answer, "ok" goes to ready_fd; "busy" if there
- * is a supervisor already; else words for the user.  With `private` the daemons
- * never outlive us.  Exit status.
+ * is a supervisor already; else words for the user.  -1: all of that goes to
+ * stderr, as its other notes do.  With `private` the daemons never outlive us.
+ * Exit status.
  */
 int host_supervise(const char *run_dir, bool private, int ready_fd);
 /* Starts a supervisor in the background; 0, or -errno with words printed. */
