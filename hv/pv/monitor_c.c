@@ -360,6 +360,14 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
 
 /* ---- the ways in ---- */
 
+/* The kernel's tables, and whatever was cached of any forgotten. */
+static void load_cr3(struct mon_vcpu *m)
+{
+    m->count[MON_CR3S]++;
+    m->flush = 0;
+    mon_load_cr3(m->kernel_cr3);
+}
+
 int mon_hypercall(struct mon_regs *r)
 {
     struct mon_vcpu *m = this_vcpu();
@@ -376,6 +384,9 @@ int mon_hypercall(struct mon_regs *r)
         rc = multicall(m, a);
     else
         rc = simple_call(m, r->rax, a, &rax);
+    /* However many of a list asked for it; also when hv does it all again. */
+    if (m->flush)
+        load_cr3(m);
     if (rc)
         return SLOW;
     r->rax = rax;

@@ -102,13 +102,6 @@ static inline bool guest_va(uint64_t va)
            !(slot >= MON_FIRST_SLOT && slot < MON_FIRST_SLOT + MON_NR_SLOTS);
 }
 
-/* The kernel's tables, and whatever was cached of any forgotten. */
-static void load_cr3(struct mon_vcpu *m)
-{
-    m->count[MON_CR3S]++;
-    mon_load_cr3(m->kernel_cr3);
-}
-
 static inline volatile uint64_t *at_maddr(uint64_t maddr)
 {
     return (void *)(DIRECTMAP_VA + maddr);

@@ -192,7 +192,7 @@ int mon_update_va_mapping(struct mon_vcpu *m, const uint64_t a[6])
     if (!pte || write_pte(m, 1, pte, a[1], false))
         return SLOW;
     if (how)
-        load_cr3(m);
+        m->flush = 1;
     return DONE;
 }
 
@@ -202,7 +202,7 @@ static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
         return SLOW;
     set_slots(m, gfn, false);
     m->kernel_cr3 = m->swap_rcx = gfn << 12;
-    load_cr3(m);
+    m->flush = 1;
     return DONE;
 }
 
@@ -240,7 +240,7 @@ static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
         /* fall through */
     case MMUEXT_TLB_FLUSH_LOCAL:
     case MMUEXT_INVLPG_LOCAL:
-        load_cr3(m);
+        m->flush = 1;
         return DONE;
     default:
         return SLOW;

@@ -194,6 +194,7 @@ struct mon_vcpu {
     uint64_t iopl;
     uint64_t count[MON_NR_COUNTS];
     uint64_t fsgsbase; /* RDFSBASE and so on may be used */
+    uint64_t flush;    /* CR3 is to be loaded before this hypercall ends */
 };
 
 /* What user code sees of it: registers for the last step out to it. */
