@@ -19,6 +19,7 @@
 #include <urcu/rculist.h>
 #include <xen/xen.h>
 #include <xen/vcpu.h>
+#include "hv/clock.h"
 #include "hv/fdsignal.h"
 
 struct evtchn_table;
@@ -44,6 +45,7 @@ struct hv {
     struct fdsignal fdsignal; /* towards domain 0's ports */
     struct domain *dom0;
     uint64_t boot_ns; /* CLOCK_MONOTONIC when system_time was 0 */
+    struct hv_clock clock;
     const struct kvm_host *host;
 };
 

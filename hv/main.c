@@ -241,6 +241,7 @@ static int run(const struct options *o)
     hv.kvm_fd = host.fd;
     hv.next_domid = 1;
     hv.boot_ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
+    clock_start(&hv);
     CDS_INIT_LIST_HEAD(&hv.domains);
     pthread_mutex_init(&hv.lock, NULL);
     rc = fdsignal_init(&hv.fdsignal);

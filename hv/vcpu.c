@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+#include "hv/clock.h"
 #include "hv/domain.h"
 #include "hv/event_channel.h"
 #include "hv/kvm_host.h"
@@ -34,19 +35,6 @@ static void on_kick(int sig)
     (void)sig;
     if (signal_run)
         signal_run->immediate_exit = 1;
-}
-
-static uint64_t monotonic_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * NS_PER_S + ts.tv_nsec;
-}
-
-uint64_t hv_system_time(const struct hv *hv)
-{
-    return monotonic_ns() - hv->boot_ns;
 }
 
 /* ---- kicking and parking ---- */
@@ -159,7 +147,7 @@ bool vcpu_preempt(struct vcpu *v)
 bool vcpu_service_stuck(struct vcpu *v, uint64_t *since)
 {
     struct itimerspec its = {.it_value = {.tv_sec = 1}};
-    uint64_t now = monotonic_ns();
+    uint64_t now = host_monotonic();
 
     if (v->stop || (*since && now - *since >= NS_PER_S))
         return true;
@@ -187,19 +175,28 @@ static struct timespec to_timespec(uint64_t ns)
 
 void vcpu_timers_changed(struct vcpu *v)
 {
-    uint64_t at = next_deadline(v);
+    uint64_t at = next_deadline(v), now;
     struct itimerspec its = {0};
 
-    if (at)
-        its.it_value = to_timespec(at + v->d->hv->boot_ns);
+    v->timer_at = 0;
+    if (at) {
+        now = hv_system_time(v->d->hv);
+        v->timer_at = host_monotonic() + (at > now ? at - now : 0);
+        its.it_value = to_timespec(v->timer_at);
+    }
     timer_settime(v->timer, TIMER_ABSTIME, &its, NULL);
 }
 
+/*
+ * The host's timers go by another clock, which may be a little faster: a timer
+ * that has expired is due, as nobody would arm it again.
+ */
 static bool timer_is_due(const struct vcpu *v)
 {
     uint64_t next = next_deadline(v);
 
-    return next && hv_system_time(v->d->hv) >= next;
+    return next && (hv_system_time(v->d->hv) >= next ||
+                    (v->timer_at && host_monotonic() >= v->timer_at));
 }
 
 /* Long enough to be through the monitor, entry to the guest included. */
@@ -221,6 +218,8 @@ static void run_timers(struct vcpu *v)
     if (!timer_is_due(v))
         return;
     now = hv_system_time(v->d->hv);
+    if (now < next_deadline(v))
+        now = next_deadline(v);
     if (v->singleshot_ns && v->singleshot_ns <= now) {
         v->singleshot_ns = 0;
         fire = true;

@@ -72,8 +72,9 @@ struct vcpu {
      * blocking, and its counter full.
      */
     int sleep_fd, wake_fd;
-    bool kick_later; /* the timer is set for vcpu_kick_later() */
-    timer_t timer;   /* brings it out of KVM_RUN at a deadline */
+    bool kick_later;   /* the timer is set for vcpu_kick_later() */
+    timer_t timer;     /* brings it out of KVM_RUN at a deadline */
+    uint64_t timer_at; /* host_monotonic() of that; 0: not armed */
     bool has_timer;
 
     /* SCHEDOP_poll: POLL_NONE, POLL_ANY (several ports) or one port. */
@@ -199,8 +200,5 @@ void vcpu_signal(struct vcpu *v);
 
 /* An event waits that can't be delivered here: looks again soon. Own thread. */
 void vcpu_kick_later(struct vcpu *v);
-
-/* system_time now, in ns since hv started. */
-uint64_t hv_system_time(const struct hv *hv);
 
 #endif

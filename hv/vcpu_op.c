@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
-#include <x86intrin.h>
 #include <stdint.h>
 #include <xen/xen.h>
 #include <xen/sched.h>
 #include <xen/vcpu.h>
+#include "hv/clock.h"
 #include "hv/domain.h"
 #include "hv/event_channel.h"
 #include "hv/hypercall.h"
@@ -134,62 +134,14 @@ int vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
 
 /* ---- time ---- */
 
-/* The smallest shift that keeps 2^32 ticks' worth of the multiplier exact. */
-static void tsc_scale(uint64_t khz, uint32_t *mul, int8_t *shift)
-{
-    uint64_t hz = khz * 1000, ns = NS_PER_S;
-
-    *shift = 0;
-    while (hz > ns * 2) {
-        hz >>= 1;
-        --*shift;
-    }
-    while (hz <= ns && hz) {
-        hz <<= 1;
-        ++*shift;
-    }
-    *mul = hz ? (uint32_t)(((unsigned __int128)ns << 32) / hz) : 0;
-}
-
 #define TIME_REFRESH_NS (NS_PER_S)
-
-#define PAIR_TRIES 5
-#define PAIR_TICKS 2000
-
-/*
- * System time, and the TSC at that moment: a preemption between the two would
- * set the guest's clock back, so another try is made then.
- */
-static uint64_t time_pair(const struct hv *hv, uint64_t *tsc)
-{
-    uint64_t now, before;
-
-    for (int i = 0;; i++) {
-        before = __rdtsc();
-        now = hv_system_time(hv);
-        *tsc = __rdtsc();
-        if (*tsc - before < PAIR_TICKS || i == PAIR_TRIES)
-            break;
-    }
-    *tsc = before + (*tsc - before) / 2;
-    return now;
-}
 
 static void write_time(struct vcpu *v, struct vcpu_time_info *t)
 {
-    uint64_t tsc, now = time_pair(v->d->hv, &tsc);
-    uint32_t mul;
-    int8_t shift;
-
-    tsc_scale(v->d->hv->host->tsc_khz, &mul, &shift);
     /* Odd version while it is in change: the guest reads again. */
     __atomic_store_n(&t->version, t->version | 1, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    t->tsc_timestamp = tsc;
-    t->system_time = now;
-    t->tsc_to_system_mul = mul;
-    t->tsc_shift = shift;
-    t->flags = 0;
+    clock_fill(v->d->hv, t);
     __atomic_store_n(&t->version, (t->version | 1) + 1, __ATOMIC_RELEASE);
 }
 
@@ -344,6 +296,25 @@ static long runstate_area(struct caller *c, struct vcpu *v, guest_addr_t arg)
     return 0;
 }
 
+/*
+ * Where user code may read the clock too.  Written once, so only for clocks
+ * that stay as they are.
+ */
+static long time_area(struct caller *c, guest_addr_t arg)
+{
+    struct vcpu_register_time_memory_area a;
+    struct vcpu_time_info t = {.version = 2};
+
+    if (!c->d->hv->clock.stable)
+        return -ENOSYS;
+    if (copy_from_guest(c, &a, arg, sizeof(a)))
+        return -EFAULT;
+    if (!a.addr.v)
+        return 0;
+    clock_fill(c->d->hv, &t);
+    return copy_to_guest(c, GUEST_ADDR(a.addr.v), &t, sizeof(t)) ? -EFAULT : 0;
+}
+
 static long get_runstate(struct caller *c, struct vcpu *v, guest_addr_t arg)
 {
     struct vcpu_runstate_info r;
@@ -382,6 +353,8 @@ long do_vcpu_op(struct caller *c, const uint64_t args[6])
         return set_singleshot(c, v, arg);
     case VCPUOP_stop_singleshot_timer:
         return stop_timer(c, v, &v->singleshot_ns);
+    case VCPUOP_register_vcpu_time_memory_area:
+        return time_area(c, arg);
     case VCPUOP_register_vcpu_info:
         return register_vcpu_info(c, v, arg);
     case VCPUOP_send_nmi:
