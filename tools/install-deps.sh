@@ -11,7 +11,7 @@ build="gcc make pkg-config libc6-dev linux-libc-dev libxen-dev liburing-dev
        libjansson-dev"
 test="$build libcmocka-dev python3 python3-pyxs xenstore-utils e2fsprogs"
 check="$test clang-format cppcheck"
-soak="$test clang"
+soak="$test clang debootstrap"
 oracle="qemu-system-x86 cpio python3"
 
 # Either will do for reading memory dumps, but they exclude each other.
