@@ -83,6 +83,20 @@ static int write_memory_node(struct dom *dom, const char *node, uint64_t kib)
                         dom->domid, node);
 }
 
+/* It keeps the amount over a restart: one that it cannot start with is none. */
+static bool could_start(struct dom *dom, struct request *req, uint64_t kib)
+{
+    struct domain_config cfg = *dom->cfg;
+    struct image_error err = {{0}};
+
+    cfg.memory_mib = kib >> 10;
+    if (builder_check(&cfg, &err) != -ENOMEM)
+        return true; /* or its kernel is gone: that is another matter */
+    request_fail(req, NULL, "with so little it could not start again: %s",
+                 err.text);
+    return false;
+}
+
 void cmd_mem_set(void *owner, struct request *req, json_t *args)
 {
     uint64_t kib = arg_kib(req, args);
@@ -97,6 +111,8 @@ void cmd_mem_set(void *owner, struct request *req, json_t *args)
                      (unsigned long long)dom->cfg->maxmem_mib);
         return;
     }
+    if (!could_start(dom, req, kib))
+        return;
     rc = write_memory_node(dom, "target", kib);
     if (rc == -ENOTCONN) {
         defer(owner, req, args, cmd_mem_set);

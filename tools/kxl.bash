@@ -41,7 +41,9 @@ _kxl_argument() { # KXL... -- KIND
     case $2 in
     DOMAIN* | NAME | ID) _kxl_domains "${kxl[@]}" ;;
     COMMAND*) _kxl_commands "${kxl[@]}" ;;
-    CFG | FILE) compgen -f -- "${COMP_WORDS[COMP_CWORD]}" ;;
+    CFG | FILE)
+        compgen -f -- "${COMP_WORDS[COMP_CWORD]}"
+        ;;
     *'|all') echo all ;;
     esac
 }
@@ -96,7 +98,8 @@ _kxl() {
         nth=$((nth - 1))
         kind=
     done
+    [[ $kind != @(CFG|FILE) ]] || compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -W \
         "$(_kxl_argument "${kxl[@]}" -- "$kind")" -- "$cur")
 }
-complete -o filenames -F _kxl kxl
+complete -F _kxl kxl

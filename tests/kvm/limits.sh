@@ -58,6 +58,7 @@ console_wait "$domid" 'spinning'
 expect 1 'has not ended after 1 s' kxl shutdown -w -t 1 stubborn
 expect 1 'has not ended after 1 s' kxl reboot -w -t 1 -a
 expect 1 'has 32 MiB after 1 s' kxl mem-set -w -t 1 stubborn 16
+expect 1 'with so little it could not start again' kxl mem-set stubborn 1
 create obeys shell
 console_wait "$domid" "$SHELL_READY"
 kxl destroy stubborn || fail "destroy"

@@ -275,16 +275,17 @@ static void test_file(void **state)
     const Elf64_Ehdr *e = (void *)core;
     const Elf64_Phdr *p = (void *)(core + e->e_phoff);
     const uint8_t *note = core + p[0].p_offset;
-    const struct elf_prstatus *prs =
-        (void *)(note + sizeof(Elf64_Nhdr) + 8 /* "CORE" */);
-    const struct user_regs_struct *regs = (void *)&prs->pr_reg;
+    struct elf_prstatus prs; /* not aligned in the file */
+    struct user_regs_struct regs;
 
+    memcpy(&prs, note + sizeof(Elf64_Nhdr) + 8 /* "CORE" */, sizeof(prs));
+    memcpy(&regs, &prs.pr_reg, sizeof(regs));
     assert_memory_equal(e->e_ident, ELFMAG, SELFMAG);
     assert_int_equal(e->e_type, ET_CORE);
     assert_int_equal(e->e_phnum, 2);
-    assert_int_equal(prs->pr_pid, 2);
-    assert_int_equal(regs->rip, 0x1234);
-    assert_int_equal(regs->gs_base, 0x5678);
+    assert_int_equal(prs.pr_pid, 2);
+    assert_int_equal(regs.rip, 0x1234);
+    assert_int_equal(regs.gs_base, 0x5678);
     assert_non_null(memmem(note, p[0].p_filesz, "the butler", 10));
     assert_int_equal(p[1].p_vaddr, 0xffffffff80000000);
     assert_int_equal(p[1].p_paddr, 9 * CORE_PAGE);

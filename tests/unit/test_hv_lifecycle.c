@@ -21,6 +21,23 @@
 #include "hv/inflight.h"
 #include "hv/runstate.h"
 
+/* As Xen's: negative is the default, 0 none. */
+static void test_grant_limits(void **state)
+{
+    struct domain_create_args a = {
+        .max_vcpus = 1, .max_grant_frames = -1, .max_maptrack_frames = 0};
+    struct domain *d;
+
+    (void)state;
+    assert_int_equal(domain_create(&hvt, &a, &d), 0);
+    assert_int_equal(d->gnttab_nr, 32);
+    a.max_grant_frames = 0;
+    assert_int_equal(domain_create(&hvt, &a, &d), 0);
+    assert_int_equal(d->gnttab_nr, 0);
+    a.max_grant_frames = 65;
+    assert_int_equal(domain_create(&hvt, &a, &d), -EINVAL);
+}
+
 static void test_ids(void **state)
 {
     struct domain_create_args a = {.max_vcpus = 1,
@@ -353,6 +370,7 @@ static void test_run_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(test_grant_limits),
         T(test_ids),
         T(test_reference_outlives),
         T(test_dying_gets_no_memory),
