@@ -57,6 +57,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (argc > 1)
         pause();
+    xenevtchn_close(h);
     return sum != heard;
 }
 END
