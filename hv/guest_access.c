@@ -2,20 +2,19 @@
 #include "hv/guest_access.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include "hv/domain.h"
 #include "hv/privcmd.h"
 #include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
-/* A guest's own addresses: not hv's slots, not the non-canonical hole. */
-static bool guest_va_ok(uint64_t va)
+bool guest_va_ok(uint64_t va)
 {
     unsigned int slot = (va >> 39) & 511;
 
     return (int64_t)(va << 16) >> 16 == (int64_t)va &&
-           !(slot >= MON_FIRST_SLOT && slot < MON_FIRST_SLOT + MON_NR_SLOTS);
+           !(slot >= XEN_FIRST_SLOT &&
+             slot < XEN_FIRST_SLOT + XEN_NR_SLOTS);
 }
 
 static int copy_guest(struct vcpu *v, void *buf, uint64_t va, size_t len,

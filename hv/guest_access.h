@@ -7,6 +7,7 @@
 #ifndef HV_GUEST_ACCESS_H
 #define HV_GUEST_ACCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <xen/xen.h>
@@ -34,6 +35,9 @@ int copy_from_guest(const struct caller *c, void *dst, guest_addr_t src,
                     size_t len);
 int copy_to_guest(const struct caller *c, guest_addr_t dst, const void *src,
                   size_t len);
+
+/* A guest's own addresses: not Xen's slots, not the non-canonical hole. */
+bool guest_va_ok(uint64_t va);
 
 /* Element i of an array of `size`-byte elements at base. */
 static inline guest_addr_t guest_addr_index(guest_addr_t base, uint64_t i,

@@ -479,6 +479,9 @@ static bool start_kvm(struct vcpu *v)
 {
     int rc = v->started ? 0 : pv_vcpu_start(v);
 
+    if (!rc && !v->started && !v->id)
+        pv_types_boot(v);
+
     if (rc)
         domain_crash(v->d, "v%u cannot start: %s; its context is not usable",
                      v->id, strerror(-rc));

@@ -59,7 +59,7 @@ static uint8_t *stack_page(const struct vcpu *v)
     return domain_frame(v->d, pv_vcpu_gfn(v->d, v->id, PV_STACK));
 }
 
-static struct mon_vcpu *mon_vcpu(const struct vcpu *v)
+struct mon_vcpu *pv_mon_vcpu(const struct vcpu *v)
 {
     return domain_frame(v->d, pv_vcpu_gfn(v->d, v->id, PV_VDATA));
 }
@@ -480,7 +480,7 @@ static bool is_alone(const struct vcpu *v)
 
 void pv_to_guest(struct vcpu *v)
 {
-    struct mon_vcpu *m = mon_vcpu(v);
+    struct mon_vcpu *m = pv_mon_vcpu(v);
     const struct trap_info *fault = &v->traps[14];
 
     m->user = v->user_mode;
@@ -501,13 +501,14 @@ void pv_to_guest(struct vcpu *v)
         DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
     m->iopl = v->iopl == 1 ? 0x1000 : 0;
     m->alone = is_alone(v);
+    m->vm_assist = atomic_load(&v->d->vm_assist);
     if (v->parked_cpl0)
         pv_hand_over(v, m);
 }
 
 void pv_from_guest(struct vcpu *v)
 {
-    const struct mon_vcpu *m = mon_vcpu(v);
+    const struct mon_vcpu *m = pv_mon_vcpu(v);
 
     if (v->parked_cpl0 && pv_take_back(v))
         return;
@@ -758,7 +759,7 @@ static void load_user_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
 
 void pv_fault_exit(struct vcpu *v)
 {
-    const struct mon_vcpu *m = mon_vcpu(v);
+    const struct mon_vcpu *m = pv_mon_vcpu(v);
     struct kvm_regs *r = vcpu_regs(v);
 
     if (!rung_by_monitor(v, "fault"))
@@ -786,7 +787,7 @@ void pv_fault_exit(struct vcpu *v)
 
 void pv_broken_exit(struct vcpu *v)
 {
-    const struct mon_vcpu *m = mon_vcpu(v);
+    const struct mon_vcpu *m = pv_mon_vcpu(v);
 
     if (m->user && !m->syscall_cb)
         domain_crash(v->d, "v%u: a system call, but no callback for it", v->id);

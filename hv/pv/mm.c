@@ -45,16 +45,40 @@ static uint64_t adjust(uint64_t val)
     return val & PTE_P ? val | PTE_U | PTE_A : val;
 }
 
-static long check_entry(struct domain *d, uint64_t maddr, uint64_t val)
+/* Only a domain with devices may say how memory is cached. */
+static bool bad_flags(const struct domain *d, unsigned int level, uint64_t val)
 {
-    if (!domain_owns_frame(d, maddr >> 12))
+    return (val & PTE_P) && (val & MON_PTE_REFUSED(level)) &&
+           !(level < 2 && d->trapped);
+}
+
+/* No table is writable for its guest. */
+static long check_writable(struct domain *d, uint64_t val)
+{
+    uint64_t gfn = (val & PTE_ADDR) >> 12;
+
+    if (!(val & PTE_P) || !(val & PTE_RW) || !domain_owns_frame(d, gfn) ||
+        !d->pv->pt_level[gfn])
+        return 0;
+    if (pv_level_now(d, gfn))
+        return -EBUSY;
+    d->pv->pt_level[gfn] = 0;
+    return 0;
+}
+
+/* May an entry of a table of that level (0: not yet one) hold val? */
+static long check_entry(struct domain *d, unsigned int level, uint64_t val)
+{
+    if (!(val & PTE_P))
+        return 0;
+    if (level && bad_flags(d, level, val))
         return -EINVAL;
-    if ((val & PTE_P) && !may_map(d, (val & PTE_ADDR) >> 12)) {
+    if (!may_map(d, (val & PTE_ADDR) >> 12)) {
         domain_log(d, "maps frame %#lx, which is not its own",
                    (unsigned long)((val & PTE_ADDR) >> 12));
-        return -EINVAL;
+        return level > 1 ? -EINVAL : -EPERM;
     }
-    return 0;
+    return level == 1 ? check_writable(d, val) : 0;
 }
 
 static long set_m2p(struct domain *d, uint64_t maddr, uint64_t pfn)
@@ -91,27 +115,27 @@ static int batch_add(struct batch *b, uint64_t maddr, uint64_t val,
 
 static int pin_table(struct batch *b, uint64_t gfn, unsigned int level);
 
-/* No page that can be written to is a table: so the guest says it is none. */
-static void note_writable(struct domain *d, uint64_t val)
-{
-    uint64_t gfn = (val & PTE_ADDR) >> 12;
-
-    if ((val & PTE_P) && (val & PTE_RW) && domain_owns_frame(d, gfn))
-        d->pv->pt_level[gfn] = 0;
-}
-
-/* A store into a table of level 2 or more makes what it points to a table. */
+/*
+ * An entry of a table of level 2 or more makes what it points to a table.  A
+ * read-only one may point at the same level: that is a linear page table.
+ */
 static long link_table(struct batch *b, unsigned int level, uint64_t val)
 {
-    const uint8_t *levels = b->v->d->pv->pt_level;
+    struct domain *d = b->v->d;
     uint64_t child = (val & PTE_ADDR) >> 12;
+    unsigned int is;
 
-    if (level == 1)
-        note_writable(b->v->d, val);
     if (level < 2 || !(val & PTE_P) || (level < 4 && (val & PTE_PS)))
         return 0;
-    if (domain_owns_frame(b->v->d, child) && levels[child] == level - 1)
+    if (!domain_owns_frame(d, child))
+        return -EINVAL;
+    is = pv_level(d, child);
+    if (is && is != level - 1)
+        is = pv_level_now(d, child);
+    if (is == level - 1)
         return 0;
+    if (is)
+        return is == level && !(val & PTE_RW) ? 0 : -EINVAL;
     return pin_table(b, child, level - 1);
 }
 
@@ -121,17 +145,19 @@ static long update_entry(struct batch *b, uint64_t ptr, uint64_t val,
 {
     struct domain *d = b->v->d;
     unsigned int level;
-    long rc = ptr & 7 ? -EINVAL : check_entry(d, ptr, val);
+    long rc;
 
-    if (rc)
-        return rc;
-    level = d->pv->pt_level[ptr >> 12];
+    if (!domain_owns_frame(d, ptr >> 12))
+        return -EINVAL;
+    level = pv_level(d, ptr >> 12);
     if (level == 4 && pv_xen_slot((ptr & 4095) / 8)) {
         domain_log(d, "changes entry %u of an L4 table, the hypervisor's",
                    (unsigned int)(ptr & 4095) / 8);
         return -EINVAL;
     }
-    rc = link_table(b, level, val);
+    rc = check_entry(d, level, val);
+    if (!rc)
+        rc = link_table(b, level, val);
     return rc ? rc : batch_add(b, ptr, level ? adjust(val) : val, how);
 }
 
@@ -139,16 +165,34 @@ static long one_update(struct batch *b, uint64_t ptr, uint64_t val)
 {
     struct domain *d = b->v->d;
 
-    switch (ptr & 3) {
+    switch (ptr & 7) {
     case MMU_NORMAL_PT_UPDATE:
-        return update_entry(b, ptr & ~3ull, val, MON_PTE_STORE);
+    case MMU_PT_UPDATE_NO_TRANSLATE:
+        return update_entry(b, ptr & ~7ull, val, MON_PTE_STORE);
     case MMU_PT_UPDATE_PRESERVE_AD:
-        return update_entry(b, ptr & ~3ull, val, MON_PTE_KEEP_AD);
+        return update_entry(b, ptr & ~7ull, val, MON_PTE_KEEP_AD);
     case MMU_MACHPHYS_UPDATE:
-        return set_m2p(d, ptr & ~3ull, val);
+        return set_m2p(d, ptr & ~7ull, val);
     default:
         return -ENOSYS;
     }
+}
+
+/* None but its own, though there is a way to say so. */
+static long check_foreign(struct caller *c, uint64_t domid)
+{
+    struct domain *d;
+    long rc;
+
+    if (domid == DOMID_SELF || domid == c->d->domid)
+        return 0;
+    if (domid == DOMID_IO || domid == DOMID_XEN)
+        return -EPERM;
+    d = domain_get(c->d->hv, domid);
+    rc = d ? -EPERM : -ESRCH;
+    if (d)
+        domain_put(d);
+    return rc;
 }
 
 long do_mmu_update(struct caller *c, const uint64_t args[6])
@@ -161,8 +205,9 @@ long do_mmu_update(struct caller *c, const uint64_t args[6])
 
     if (!c->v)
         return -ENOSYS;
-    if (args[3] != DOMID_SELF && args[3] != c->d->domid)
-        return -EPERM;
+    rc = check_foreign(c, (domid_t)args[3]);
+    if (rc)
+        return rc;
     if (n > MMU_MAX)
         return -EINVAL;
     b = calloc(1, sizeof(*b));
@@ -184,8 +229,9 @@ long do_mmu_update(struct caller *c, const uint64_t args[6])
     if (batch_write(b))
         rc = -EFAULT;
     free(b);
-    if (done_at.addr && copy_to_guest(c, done_at, &i, sizeof(i)))
-        rc = -EFAULT;
+    /* As Xen: nobody minds if that is nowhere. */
+    if (done_at.addr)
+        (void)copy_to_guest(c, done_at, &i, sizeof(i));
     return rc;
 }
 
@@ -194,7 +240,9 @@ static long read_vcpumask(struct caller *c, uint64_t at, uint64_t *vcpus)
 {
     *vcpus = 0;
     return copy_from_guest(c, vcpus, (guest_addr_t){at},
-                           (c->d->max_vcpus + 7) / 8);
+                           (c->d->max_vcpus + 7) / 8)
+               ? -EFAULT
+               : 0;
 }
 
 static long flush_for(struct caller *c, uint64_t flags)
@@ -214,7 +262,7 @@ static long flush_for(struct caller *c, uint64_t flags)
             rc = read_vcpumask(c, who, &vcpus);
         return rc ? rc : pv_flush_tlb_mask(c->v, vcpus);
     default:
-        return -ENOSYS;
+        return 0;
     }
 }
 
@@ -229,12 +277,17 @@ long do_update_va_mapping(struct caller *c, const uint64_t args[6])
     if (guest_va_to_pte(v, args[0], &w.maddr))
         return -EINVAL;
     w.val = adjust(args[1]);
-    rc = check_entry(c->d, w.maddr, w.val);
-    if (!rc)
-        note_writable(c->d, w.val);
+    rc = check_entry(c->d, 1, w.val);
     if (!rc)
         rc = pv_write_ptes(v, &w, 1);
     return rc ? rc : flush_for(c, args[2]);
+}
+
+long do_update_va_mapping_otherdomain(struct caller *c, const uint64_t args[6])
+{
+    long rc = c->v ? check_foreign(c, (domid_t)args[3]) : -ENOSYS;
+
+    return rc ? rc : do_update_va_mapping(c, args);
 }
 
 /* ---- faults that Xen settles ---- */
@@ -286,6 +339,7 @@ bool pv_fix_fault(struct vcpu *v, uint64_t va, uint32_t error)
             break;
     }
     if ((error & PFEC_WRITE) && slot >= 256 && !(e & PTE_RW) &&
+        (atomic_load(&d->vm_assist) & 1ul << VMASST_TYPE_writable_pagetables) &&
         is_table(v, table >> 12))
         fixed |= give_bit(v, at, e | PTE_U, PTE_RW);
     if (fixed)
@@ -306,16 +360,15 @@ static int pin_table(struct batch *b, uint64_t gfn, unsigned int level)
         return -EINVAL;
     if (vcpu_preempt(b->v))
         return -EINTR;
-    d->pv->pt_level[gfn] = level;
+    d->pv->pt_level[gfn] = level | (d->pv->pt_level[gfn] & MON_LEVEL_PINNED);
     for (unsigned int i = 0; i < 512 && !rc; i++) {
         uint64_t e = __atomic_load_n(&t[i], __ATOMIC_RELAXED);
-        bool ours = level == 4 && i >= MON_FIRST_SLOT &&
-                    i < MON_FIRST_SLOT + MON_NR_SLOTS;
 
-        if (ours || !(e & PTE_P))
+        if ((level == 4 && pv_xen_slot(i)) || !(e & PTE_P))
             continue;
-        if (level > 1 && !(level < 4 && (e & PTE_PS)))
-            rc = pin_table(b, (e & PTE_ADDR) >> 12, level - 1);
+        rc = check_entry(d, level, e);
+        if (!rc)
+            rc = link_table(b, level, e);
         if (!rc && adjust(e) != e)
             rc = batch_add(b, (gfn << 12) + 8 * i, PTE_U | PTE_A, MON_PTE_ADD);
     }
@@ -326,7 +379,7 @@ void pv_adopt_tables(struct domain *d, uint64_t gfn, unsigned int level)
 {
     uint64_t *t = domain_frame(d, gfn);
 
-    if (!t || !domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] == level)
+    if (!t || !domain_owns_frame(d, gfn) || pv_level(d, gfn) == level)
         return;
     d->pv->pt_level[gfn] = level;
     for (unsigned int i = 0; i < 512; i++) {
@@ -372,6 +425,28 @@ static long pin(struct vcpu *v, uint64_t gfn, unsigned int level)
     return rc;
 }
 
+/* MMUEXT_PIN_Ln_TABLE, once for each table. */
+static long pin_for_guest(struct vcpu *v, uint64_t gfn, unsigned int level)
+{
+    struct domain *d = v->d;
+    unsigned int is;
+    long rc;
+
+    if (!domain_owns_frame(d, gfn) || (d->pv->pt_level[gfn] & MON_LEVEL_PINNED))
+        return -EINVAL;
+    is = pv_level(d, gfn);
+    if (is && is != level && pv_level_now(d, gfn))
+        return -EINVAL;
+    /* From now on, so that a count of the types finds what is below. */
+    d->pv->pt_level[gfn] = level | MON_LEVEL_PINNED;
+    rc = pin(v, gfn, level);
+    if (rc) {
+        d->pv->pt_level[gfn] = level;
+        (void)pv_level_now(d, gfn); /* what was marked on the way */
+    }
+    return rc;
+}
+
 /*
  * Forgets that a table is one, with what only it can lead to: the user half
  * of an L4.  Its kernel half is shared with others.
@@ -380,8 +455,8 @@ static void unpin_table(struct domain *d, uint64_t gfn, unsigned int level)
 {
     const uint64_t *t = domain_frame(d, gfn);
 
-    if (!domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] != level ||
-        level > 4)
+    /* One that is pinned as well stays, with what is below. */
+    if (!domain_owns_frame(d, gfn) || d->pv->pt_level[gfn] != level)
         return;
     d->pv->pt_level[gfn] = 0;
     for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
@@ -394,14 +469,32 @@ static void unpin_table(struct domain *d, uint64_t gfn, unsigned int level)
 
 static long unpin(struct vcpu *v, uint64_t gfn)
 {
+    uint8_t *level;
+
     if (!domain_owns_frame(v->d, gfn))
         return -EINVAL;
-    unpin_table(v->d, gfn, v->d->pv->pt_level[gfn]);
+    level = &v->d->pv->pt_level[gfn];
+    if (!(*level & MON_LEVEL_PINNED))
+        return -EINVAL;
+    *level &= MON_LEVEL_MASK;
+    unpin_table(v->d, gfn, *level);
     return 0;
+}
+
+/* Costly for what is no table yet, but guests pin what they load. */
+static bool may_be_l4(struct domain *d, uint64_t gfn)
+{
+    bool writable;
+
+    if (pv_level(d, gfn) == 4)
+        return true;
+    writable = pv_mapped_writable(d, gfn);
+    return pv_level(d, gfn) ? pv_level(d, gfn) == 4 : !writable;
 }
 
 static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
 {
+    struct domain *d = v->d;
     struct batch *b;
     long rc = 0;
 
@@ -410,13 +503,13 @@ static long new_baseptr(struct vcpu *v, uint64_t gfn, bool user)
         v->user_cr3 = 0;
         return 0;
     }
+    if (!domain_owns_frame(d, gfn) || !may_be_l4(d, gfn))
+        return -EINVAL;
     b = calloc(1, sizeof(*b));
     if (!b)
         return -ENOMEM;
     b->v = v;
-    if (!domain_owns_frame(v->d, gfn))
-        rc = -EINVAL;
-    else if (v->d->pv->pt_level[gfn] != 4)
+    if (pv_level(d, gfn) != 4)
         rc = pin_table(b, gfn, 4);
     if (!rc)
         rc = install_slots(b, gfn, user);
@@ -439,9 +532,18 @@ long pv_new_baseptr(struct vcpu *v, uint64_t gfn)
 
 static long clear_page(struct vcpu *v, uint64_t gfn)
 {
-    if (!domain_owns_frame(v->d, gfn))
+    if (!domain_owns_frame(v->d, gfn) || pv_level_now(v->d, gfn))
         return -EINVAL;
     memset(domain_frame(v->d, gfn), 0, FRAME_SIZE);
+    return 0;
+}
+
+static long copy_page(struct vcpu *v, uint64_t to, uint64_t from)
+{
+    if (!domain_owns_frame(v->d, from) || !domain_owns_frame(v->d, to) ||
+        pv_level_now(v->d, to))
+        return -EINVAL;
+    memmove(domain_frame(v->d, to), domain_frame(v->d, from), FRAME_SIZE);
     return 0;
 }
 
@@ -450,7 +552,7 @@ static long flush_multi(struct caller *c, const struct mmuext_op *op)
     uint64_t vcpus;
     long rc = read_vcpumask(c, (uintptr_t)op->arg2.vcpumask.p, &vcpus);
 
-    return rc ? rc : pv_flush_tlb_mask(c->v, vcpus);
+    return rc ? -EINVAL : pv_flush_tlb_mask(c->v, vcpus);
 }
 
 static long mmuext(struct caller *c, const struct mmuext_op *op)
@@ -462,7 +564,8 @@ static long mmuext(struct caller *c, const struct mmuext_op *op)
     case MMUEXT_PIN_L2_TABLE:
     case MMUEXT_PIN_L3_TABLE:
     case MMUEXT_PIN_L4_TABLE:
-        return pin(v, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+        return pin_for_guest(v, op->arg1.mfn,
+                             op->cmd - MMUEXT_PIN_L1_TABLE + 1);
     case MMUEXT_UNPIN_TABLE:
         return unpin(v, op->arg1.mfn);
     case MMUEXT_NEW_BASEPTR:
@@ -479,12 +582,18 @@ static long mmuext(struct caller *c, const struct mmuext_op *op)
     case MMUEXT_INVLPG_ALL:
         return pv_flush_tlb_mask(v, PV_ALL_VCPUS);
     case MMUEXT_FLUSH_CACHE:
+        return -EACCES; /* for domains with devices */
     case MMUEXT_FLUSH_CACHE_GLOBAL:
-        return 0;
+        return -EINVAL;
+    case MMUEXT_MARK_SUPER:
+    case MMUEXT_UNMARK_SUPER:
+        return -EOPNOTSUPP;
     case MMUEXT_SET_LDT:
         return op->arg2.nr_ents ? -EINVAL : 0;
     case MMUEXT_CLEAR_PAGE:
         return clear_page(v, op->arg1.mfn);
+    case MMUEXT_COPY_PAGE:
+        return copy_page(v, op->arg1.mfn, op->arg2.src_mfn);
     default:
         return -ENOSYS;
     }
@@ -499,8 +608,9 @@ long do_mmuext_op(struct caller *c, const uint64_t args[6])
 
     if (!c->v)
         return -ENOSYS;
-    if (args[3] != DOMID_SELF && args[3] != c->d->domid)
-        return -EPERM;
+    rc = check_foreign(c, (domid_t)args[3]);
+    if (rc)
+        return rc;
     if (n > MMU_MAX)
         return -EINVAL;
     for (; i < n && !rc; i++) {
@@ -515,7 +625,8 @@ long do_mmuext_op(struct caller *c, const uint64_t args[6])
     }
     if (rc && i)
         i--;
-    if (done_at.addr && copy_to_guest(c, done_at, &i, sizeof(i)))
-        rc = -EFAULT;
+    /* As Xen: nobody minds if that is nowhere. */
+    if (done_at.addr)
+        (void)copy_to_guest(c, done_at, &i, sizeof(i));
     return rc;
 }

@@ -444,7 +444,8 @@ static enum whose kernel_fault(struct mon_vcpu *m, uint64_t va, uint64_t error)
         return HVS;
     if ((va >> 39 & 511) < 256)
         return GUESTS;
-    if (!level_of(m, (e & PTE_ADDR) >> 12))
+    if (!level_of(m, (e & PTE_ADDR) >> 12) ||
+        !(m->vm_assist & 1u << VMASST_TYPE_writable_pagetables))
         return HVS;
     __sync_fetch_and_or(at_maddr(pte), PTE_RW);
     load_cr3(m);

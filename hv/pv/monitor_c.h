@@ -109,7 +109,9 @@ static inline volatile uint64_t *at_maddr(uint64_t maddr)
 
 static inline unsigned int level_of(const struct mon_vcpu *m, uint64_t gfn)
 {
-    return gfn < m->max_pages ? ((const uint8_t *)m->levels)[gfn] : 0;
+    return gfn < m->max_pages
+               ? ((const uint8_t *)m->levels)[gfn] & MON_LEVEL_MASK
+               : 0;
 }
 
 #endif

@@ -25,13 +25,15 @@ static bool hv_slot(unsigned int level, uint64_t maddr)
            i < XEN_FIRST_SLOT + XEN_NR_SLOTS;
 }
 
-/* No page that can be written to is a table: so the guest says it is none. */
-static void note_writable(const struct mon_vcpu *m, uint64_t val)
+static bool is_pinned(const struct mon_vcpu *m, uint64_t gfn)
 {
-    uint64_t gfn = (val & PTE_ADDR) >> 12;
+    return ((const uint8_t *)m->levels)[gfn] & MON_LEVEL_PINNED;
+}
 
-    if ((val & PTE_P) && (val & PTE_RW) && level_of(m, gfn))
-        ((uint8_t *)m->levels)[gfn] = 0;
+static void set_level(const struct mon_vcpu *m, uint64_t gfn,
+                      unsigned int level, unsigned int pinned)
+{
+    ((uint8_t *)m->levels)[gfn] = level | pinned;
 }
 
 static void set_slots(const struct mon_vcpu *m, uint64_t l4, bool user)
@@ -51,16 +53,18 @@ static int pin_tree(const struct mon_vcpu *m, uint64_t gfn, unsigned int level)
 {
     volatile uint64_t *t = at_maddr(gfn << 12);
 
-    if (gfn >= m->max_pages)
+    if (gfn >= m->max_pages || (level_of(m, gfn) && level_of(m, gfn) != level))
         return SLOW;
-    ((uint8_t *)m->levels)[gfn] = level;
+    set_level(m, gfn, level, is_pinned(m, gfn) ? MON_LEVEL_PINNED : 0);
     for (unsigned int i = 0; i < 512; i++) {
         uint64_t e = t[i];
 
         if (!(e & PTE_P) || hv_slot(level, gfn << 12 | 8 * i))
             continue;
-        if (level > 1 && !(level < 4 && (e & PTE_PS)) &&
-            level_of(m, (e & PTE_ADDR) >> 12) != level - 1 &&
+        if ((e & MON_PTE_REFUSED(level)) ||
+            (e & PTE_ADDR) >> 12 >= m->max_pages)
+            return SLOW;
+        if (level > 1 && level_of(m, (e & PTE_ADDR) >> 12) != level - 1 &&
             pin_tree(m, (e & PTE_ADDR) >> 12, level - 1))
             return SLOW;
         if ((e & (PTE_U | PTE_A)) != (PTE_U | PTE_A))
@@ -77,15 +81,34 @@ static void unpin_tree(const struct mon_vcpu *m, uint64_t gfn,
 {
     volatile uint64_t *t = at_maddr(gfn << 12);
 
-    if (!level || level > 4 || level_of(m, gfn) != level)
+    if (!level || level_of(m, gfn) != level || is_pinned(m, gfn))
         return;
-    ((uint8_t *)m->levels)[gfn] = 0;
+    set_level(m, gfn, 0, 0);
     for (unsigned int i = 0; level > 1 && i < (level == 4 ? 256 : 512); i++) {
         uint64_t e = t[i];
 
         if ((e & PTE_P) && !(level < 4 && (e & PTE_PS)))
             unpin_tree(m, (e & PTE_ADDR) >> 12, level - 1);
     }
+}
+
+static int pin(const struct mon_vcpu *m, uint64_t gfn, unsigned int level)
+{
+    if (gfn >= m->max_pages || is_pinned(m, gfn) || pin_tree(m, gfn, level))
+        return SLOW;
+    set_level(m, gfn, level, MON_LEVEL_PINNED);
+    return DONE;
+}
+
+static int unpin(const struct mon_vcpu *m, uint64_t gfn)
+{
+    unsigned int level = level_of(m, gfn);
+
+    if (!level || !is_pinned(m, gfn))
+        return SLOW;
+    set_level(m, gfn, level, 0);
+    unpin_tree(m, gfn, level);
+    return DONE;
 }
 
 /* May an entry of a table of that level hold val?  Its child becomes one. */
@@ -95,10 +118,11 @@ static int point(const struct mon_vcpu *m, unsigned int level, uint64_t val)
 
     if (!(val & PTE_P))
         return DONE;
-    if (gfn >= m->max_pages || (level > 1 && level < 4 && (val & PTE_PS)))
+    if (gfn >= m->max_pages || (level && (val & MON_PTE_REFUSED(level))))
         return SLOW;
-    if (level == 1)
-        note_writable(m, val);
+    /* hv knows whether it still is a table. */
+    if (level == 1 && (val & PTE_RW) && level_of(m, gfn))
+        return SLOW;
     if (level <= 1 || level_of(m, gfn) == level - 1)
         return DONE;
     return pin_tree(m, gfn, level - 1);
@@ -223,10 +247,9 @@ static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
     case MMUEXT_PIN_L2_TABLE:
     case MMUEXT_PIN_L3_TABLE:
     case MMUEXT_PIN_L4_TABLE:
-        return pin_tree(m, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
+        return pin(m, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
     case MMUEXT_UNPIN_TABLE:
-        unpin_tree(m, op->arg1.mfn, level_of(m, op->arg1.mfn));
-        return op->arg1.mfn < m->max_pages ? DONE : SLOW;
+        return unpin(m, op->arg1.mfn);
     case MMUEXT_NEW_BASEPTR:
         return new_baseptr(m, op->arg1.mfn);
     case MMUEXT_NEW_USER_BASEPTR:

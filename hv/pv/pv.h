@@ -28,8 +28,9 @@ struct pv_domain {
     uint64_t user_l3;                /* MON_SLOT of tables for user code */
     uint64_t mmio_gfn;               /* free machine frames: device windows */
     /*
-     * Of each guest frame: its level as a page table, or 0.  In guest memory,
-     * for the monitor, and so no more to be trusted than that.
+     * Of each guest frame: its level as a page table, or 0, and whether it is
+     * pinned.  In guest memory, for the monitor, and so no more to be trusted
+     * than that.
      */
     uint64_t levels_gfn;
     uint8_t *pt_level;
@@ -191,5 +192,29 @@ int pv_set_mode(struct vcpu *v, bool user);
 
 /* Makes cr3 the current one in KVM and in v. */
 int pv_load_cr3(struct vcpu *v, uint64_t cr3);
+
+struct mon_vcpu *pv_mon_vcpu(const struct vcpu *v);
+
+/* What a frame of the guest's is thought to be: a level, 0 for no table. */
+static inline unsigned int pv_level(const struct domain *d, uint64_t gfn)
+{
+    return d->pv->pt_level[gfn] & MON_LEVEL_MASK;
+}
+
+/* The builder's tables, which are pinned.  Before the first KVM_RUN. */
+void pv_types_boot(struct vcpu *v);
+
+/* What the frame is for certain, at the price of a walk through all tables. */
+unsigned int pv_level_now(struct domain *d, uint64_t gfn);
+
+/* The same price: whether some table maps the frame writable. */
+bool pv_mapped_writable(struct domain *d, uint64_t gfn);
+
+/*
+ * Debug registers with Xen's rules. -EINVAL, -EPERM: a value that no guest
+ * may have; -ENODEV: no such register, of which reading is -ENODEV too.
+ */
+long pv_set_debugreg(struct vcpu *v, uint64_t reg, uint64_t val);
+long pv_get_debugreg(const struct vcpu *v, uint64_t reg);
 
 #endif

@@ -192,10 +192,21 @@ struct mon_vcpu {
     uint64_t nr_vcpus;
     uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
+    uint64_t vm_assist; /* VMASST_TYPE_* bits */
     uint64_t count[MON_NR_COUNTS];
     uint64_t fsgsbase; /* RDFSBASE and so on may be used */
     uint64_t flush;    /* CR3 is to be loaded before this hypercall ends */
 };
+
+/* In levels[]: the level, and whether the guest has pinned the table. */
+#define MON_LEVEL_MASK   0x07
+#define MON_LEVEL_PINNED 0x80
+
+/*
+ * Bits that Xen refuses in an entry that is present: PWT, PCD and PAT, from L2
+ * on PS and GLOBAL as well.
+ */
+#define MON_PTE_REFUSED(level) ((level) > 1 ? 0x198ull : 0x098ull)
 
 /* What user code sees of it: registers for the last step out to it. */
 struct mon_user {
