@@ -245,12 +245,12 @@ long do_domctl(struct caller *c, const uint64_t args[6])
     struct domain *d;
     long rc;
 
-    if (c->d != c->d->hv->dom0)
-        return -EPERM;
     if (copy_from_guest(c, &op, arg, sizeof(op)))
         return -EFAULT;
     if (op.interface_version != XEN_DOMCTL_INTERFACE_VERSION)
         return -EACCES;
+    if (c->d != c->d->hv->dom0)
+        return -EPERM;
     if (op.cmd == XEN_DOMCTL_createdomain) {
         rc = domctl_create(c, &op);
     } else {

@@ -372,12 +372,11 @@ static long op_set_priority(struct caller *c, void *arg)
     struct evtchn *chn;
     int rc;
 
-    if (!ops->set_priority)
-        return -ENOSYS;
     rc = own_channel(c, op->port, &chn);
     if (rc)
         return rc;
-    rc = ops->set_priority(c->d, chn, op->priority);
+    rc = ops->set_priority ? ops->set_priority(c->d, chn, op->priority)
+                           : -ENOSYS;
     pthread_mutex_unlock(&chn->lock);
     return rc;
 }
@@ -434,4 +433,19 @@ long do_event_channel_op(struct caller *c, const uint64_t args[6])
                           sizeof(evtchn_ops_table) /
                               sizeof(evtchn_ops_table[0]),
                           args[0], GUEST_ADDR(args[1]));
+}
+
+/* The old call: its argument begins with the operation's number. */
+long do_event_channel_op_compat(struct caller *c, const uint64_t args[6])
+{
+    uint64_t inner[6] = {0};
+    uint32_t cmd;
+
+    if (copy_from_guest(c, &cmd, GUEST_ADDR(args[0]), sizeof(cmd)))
+        return -EFAULT;
+    if (cmd > EVTCHNOP_unmask)
+        return -ENOSYS;
+    inner[0] = cmd;
+    inner[1] = args[0] + offsetof(struct evtchn_op, u);
+    return do_event_channel_op(c, inner);
 }

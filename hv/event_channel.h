@@ -22,6 +22,8 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 
+#define NR_PIRQS 256u /* of a domain, numbers from 0 */
+
 struct domain;
 struct hv;
 struct vcpu;

@@ -14,7 +14,6 @@
 #include "hv/domain.h"
 #include "hv/event_channel.h"
 
-#define NR_PIRQS           256u
 #define EVTCHNS_PER_BUCKET 64u
 
 enum evtchn_state {

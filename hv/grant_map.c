@@ -12,6 +12,7 @@
 #include "hv/log.h"
 #include "hv/privcmd.h"
 #include "hv/pv/foreign.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
 #define MAP_KINDS ((uint32_t)(GNTMAP_host_map | GNTMAP_device_map))
@@ -56,17 +57,6 @@ static uint64_t grant_pte(uint64_t gfn, uint32_t flags)
                      << PTE_AVAIL_SHIFT;
 }
 
-static int16_t map_host(struct vcpu *v, uint64_t addr, uint32_t flags,
-                        uint64_t gfn)
-{
-    uint64_t maddr;
-
-    if (find_pte(v, flags, addr, &maddr) ||
-        guest_pte_write(v, maddr, grant_pte(gfn, flags)))
-        return GNTST_general_error;
-    return GNTST_okay;
-}
-
 static int read_pte(struct vcpu *v, uint64_t maddr, uint64_t *pte)
 {
     uint8_t *frame = domain_frame(v->d, maddr >> 12);
@@ -76,6 +66,30 @@ static int read_pte(struct vcpu *v, uint64_t maddr, uint64_t *pte)
     *pte = __atomic_load_n((uint64_t *)(frame + maddr % FRAME_SIZE),
                            __ATOMIC_RELAXED);
     return 0;
+}
+
+/* What was there before may still be in TLBs. */
+static int replace_pte(struct vcpu *v, uint64_t maddr, uint64_t val)
+{
+    uint64_t was;
+    int rc = read_pte(v, maddr, &was);
+
+    if (!rc)
+        rc = guest_pte_write(v, maddr, val);
+    if (!rc && (was & PTE_PRESENT))
+        rc = pv_flush_tlb_mask(v, PV_ALL_VCPUS);
+    return rc;
+}
+
+static int16_t map_host(struct vcpu *v, uint64_t addr, uint32_t flags,
+                        uint64_t gfn)
+{
+    uint64_t maddr;
+
+    if (find_pte(v, flags, addr, &maddr) ||
+        replace_pte(v, maddr, grant_pte(gfn, flags)))
+        return GNTST_general_error;
+    return GNTST_okay;
 }
 
 /* Finds the entry at addr, which must be one of gfn. */
@@ -115,7 +129,7 @@ static int16_t replace_host(struct vcpu *v, uint64_t addr, uint64_t new_addr,
         guest_va_to_pte(v, new_addr, &from) || from == to ||
         read_pte(v, from, &pte))
         return GNTST_general_error;
-    if (guest_pte_write(v, from, 0) || guest_pte_write(v, to, pte))
+    if (replace_pte(v, from, 0) || replace_pte(v, to, pte))
         return GNTST_general_error;
     return GNTST_okay;
 }

@@ -139,9 +139,8 @@ static int16_t set_status(uint32_t *shared, domid_t ld, bool readonly,
     for (int i = 0; i < PIN_RETRIES; i++) {
         uint32_t new = old | GTF_reading | (readonly ? 0 : GTF_writing);
 
-        if ((old & mask) != GTF_permit_access || old >> 16 != ld)
-            return GNTST_bad_gntref;
-        if (!readonly && (old & GTF_readonly))
+        if ((old & mask) != GTF_permit_access || old >> 16 != ld ||
+            (!readonly && (old & GTF_readonly)))
             return GNTST_general_error;
         /* Full barrier: the frame is read after the entry is ours. */
         if (__atomic_compare_exchange_n(&shared[0], &old, new, false,

@@ -219,11 +219,13 @@ static struct domain *reservation_domain(struct caller *c, domid_t domid,
 {
     struct domain *d;
 
-    *rc = -EPERM;
-    if (domid != DOMID_SELF && domid != c->d->domid && c->d != c->d->hv->dom0)
-        return NULL;
     *rc = -ESRCH;
     d = domain_get_for(c, domid);
+    if (d && d != c->d && c->d != c->d->hv->dom0) {
+        domain_put(d);
+        *rc = -EPERM;
+        return NULL;
+    }
     if (d && !domain_has_memory(d)) {
         domain_put(d);
         *rc = -EINVAL;
@@ -345,8 +347,10 @@ static long reservation_op(struct caller *c, guest_addr_t arg,
                                       struct xen_memory_reservation *))
 {
     struct xen_memory_reservation r;
+    long rc = copy_from_guest(c, &r, arg, sizeof(r)) ? -EFAULT : fn(c, &r);
 
-    return copy_from_guest(c, &r, arg, sizeof(r)) ? -EFAULT : fn(c, &r);
+    /* As Xen: nothing done, for whatever reason.  Tools want to know more. */
+    return rc < 0 && c->v ? 0 : rc;
 }
 
 static long memory_count(struct caller *c, guest_addr_t arg, unsigned int cmd)
@@ -405,6 +409,37 @@ static long memory_map(struct caller *c, guest_addr_t arg)
     return copy_to_guest(c, arg, &m, sizeof(m)) ? -EFAULT : 0;
 }
 
+/* What no guest of ours is offered, with what Xen says to one. */
+static long memory_refused(struct caller *c, guest_addr_t arg, unsigned int cmd)
+{
+    uint64_t any;
+
+    switch (cmd) {
+    case XENMEM_machine_memory_map:
+        return -EPERM;
+    case XENMEM_get_sharing_freed_pages:
+    case XENMEM_get_sharing_shared_pages:
+        return 0;
+    case XENMEM_claim_pages:
+    case XENMEM_machphys_mfn_list:
+    case XENMEM_exchange:
+    case XENMEM_set_memory_map:
+    case XENMEM_set_pod_target:
+    case XENMEM_get_pod_target:
+    case XENMEM_access_op:
+    case XENMEM_get_vnumainfo:
+    case XENMEM_reserved_device_memory_map:
+    case XENMEM_acquire_resource:
+        return copy_from_guest(c, &any, arg, sizeof(any)) ? -EFAULT : -ENOSYS;
+    case XENMEM_add_to_physmap:
+    case XENMEM_remove_from_physmap:
+    case XENMEM_add_to_physmap_batch:
+        return copy_from_guest(c, &any, arg, sizeof(any)) ? -EFAULT : -EACCES;
+    default:
+        return -ENOSYS;
+    }
+}
+
 long do_memory_op(struct caller *c, const uint64_t args[6])
 {
     unsigned int cmd = args[0] & MEMOP_CMD_MASK;
@@ -427,6 +462,6 @@ long do_memory_op(struct caller *c, const uint64_t args[6])
     case XENMEM_machphys_mapping:
         return memory_machphys_mapping(c, arg);
     default:
-        return -ENOSYS;
+        return memory_refused(c, arg, cmd);
     }
 }

@@ -38,10 +38,36 @@ static long physdev_irq_status(struct caller *c, void *arg)
 {
     struct physdev_irq_status_query *op = arg;
 
+    if (op->irq >= NR_PIRQS)
+        return -EINVAL;
     (void)c;
     op->flags = 0;
     return 0;
 }
+
+/* For a domain with hardware of its own, which none is. */
+static long physdev_denied(struct caller *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return -EPERM;
+}
+
+static long physdev_nothing(struct caller *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return 0;
+}
+
+static long physdev_invalid(struct caller *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+    return -EINVAL;
+}
+
+#define DENIED(nr, arg) [nr] = {#nr, sizeof(arg), 0, physdev_denied}
 
 static const struct subop_desc physdev_ops[] = {
     [PHYSDEVOP_eoi] = {"eoi", sizeof(struct physdev_eoi), 0, physdev_eoi},
@@ -53,6 +79,32 @@ static const struct subop_desc physdev_ops[] = {
     [PHYSDEVOP_set_iobitmap] = {"set_iobitmap",
                                 sizeof(struct physdev_set_iobitmap),
                                 SUBOP_GUEST, physdev_set_iobitmap},
+    [PHYSDEVOP_IRQ_UNMASK_NOTIFY] = {"IRQ_UNMASK_NOTIFY", 0, 0,
+                                     physdev_nothing},
+    [PHYSDEVOP_pirq_eoi_gmfn_v1] = {"pirq_eoi_gmfn_v1",
+                                    sizeof(struct physdev_pirq_eoi_gmfn), 0,
+                                    physdev_invalid},
+    [PHYSDEVOP_pirq_eoi_gmfn_v2] = {"pirq_eoi_gmfn_v2",
+                                    sizeof(struct physdev_pirq_eoi_gmfn), 0,
+                                    physdev_invalid},
+    [PHYSDEVOP_pci_mmcfg_reserved] = {"pci_mmcfg_reserved", 0, 0,
+                                      physdev_denied},
+    [PHYSDEVOP_dbgp_op] = {"dbgp_op", 0, 0, physdev_denied},
+    DENIED(PHYSDEVOP_apic_read, struct physdev_apic),
+    DENIED(PHYSDEVOP_apic_write, struct physdev_apic),
+    DENIED(PHYSDEVOP_alloc_irq_vector, struct physdev_irq),
+    DENIED(PHYSDEVOP_map_pirq, struct physdev_map_pirq),
+    DENIED(PHYSDEVOP_unmap_pirq, struct physdev_unmap_pirq),
+    DENIED(PHYSDEVOP_manage_pci_add, struct physdev_manage_pci),
+    DENIED(PHYSDEVOP_manage_pci_remove, struct physdev_manage_pci),
+    DENIED(PHYSDEVOP_restore_msi, struct physdev_restore_msi),
+    DENIED(PHYSDEVOP_manage_pci_add_ext, struct physdev_manage_pci_ext),
+    DENIED(PHYSDEVOP_setup_gsi, struct physdev_setup_gsi),
+    DENIED(PHYSDEVOP_pci_device_add, struct physdev_pci_device),
+    DENIED(PHYSDEVOP_pci_device_remove, struct physdev_pci_device),
+    DENIED(PHYSDEVOP_restore_msi_ext, struct physdev_pci_device),
+    DENIED(PHYSDEVOP_prepare_msix, struct physdev_pci_device),
+    DENIED(PHYSDEVOP_release_msix, struct physdev_pci_device),
 };
 
 long do_physdev_op(struct caller *c, const uint64_t args[6])

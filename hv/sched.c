@@ -50,7 +50,7 @@ static long sched_poll(struct caller *c, guest_addr_t arg)
     atomic_store(&v->poll_port,
                  p.nr_ports == 1 ? (int)v->poll_ports[0] : POLL_ANY);
     for (unsigned int i = 0; i < p.nr_ports; i++)
-        if (evtchn_port_poll(v->d, v->poll_ports[i]) < 0) {
+        if (!v->poll_ports[i] || evtchn_port_poll(v->d, v->poll_ports[i]) < 0) {
             atomic_store(&v->poll_port, POLL_NONE);
             v->poll_deadline_ns = 0;
             return -EINVAL;
@@ -78,19 +78,20 @@ static long sched_remote_shutdown(struct caller *c, guest_addr_t arg)
 {
     struct sched_remote_shutdown s;
     struct domain *d;
+    long rc = 0;
 
     if (copy_from_guest(c, &s, arg, sizeof(s)))
         return -EFAULT;
-    if (c->d != c->d->hv->dom0)
-        return -EPERM;
-    if (s.domain_id == c->d->domid || s.domain_id == DOMID_SELF)
-        return -EPERM; /* remote means another one */
     d = domain_get(c->d->hv, s.domain_id);
     if (!d)
         return -ESRCH;
-    domain_shutdown(d, s.reason);
+    /* Remote means another one. */
+    if (c->d == c->d->hv->dom0 && d != c->d)
+        domain_shutdown(d, s.reason);
+    else
+        rc = -EPERM;
     domain_put(d);
-    return 0;
+    return rc;
 }
 
 long do_sched_op(struct caller *c, const uint64_t args[6])
@@ -113,6 +114,8 @@ long do_sched_op(struct caller *c, const uint64_t args[6])
         return sched_shutdown(c, arg, false);
     case SCHEDOP_shutdown_code:
         return sched_shutdown(c, arg, true);
+    case SCHEDOP_pin_override:
+        return -EPERM; /* for domain 0, and of no use there */
     default:
         return -ENOSYS;
     }

@@ -85,12 +85,12 @@ long do_sysctl(struct caller *c, const uint64_t args[6])
     struct xen_sysctl op;
     long rc;
 
-    if (c->d != c->d->hv->dom0)
-        return -EPERM;
     if (copy_from_guest(c, &op, arg, sizeof(op)))
         return -EFAULT;
     if (op.interface_version != XEN_SYSCTL_INTERFACE_VERSION)
         return -EACCES;
+    if (c->d != c->d->hv->dom0)
+        return -EPERM;
     switch (op.cmd) {
     case XEN_SYSCTL_readconsole:
         rc = sysctl_readconsole(c, &op);

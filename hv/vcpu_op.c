@@ -19,7 +19,7 @@
 #include "hv/vcpu.h"
 
 #define NS_PER_S        1000000000ull
-#define PERIOD_MIN_NS   100000ull /* 100 us: less only burns the host */
+#define PERIOD_MIN_NS   1000000ull /* as Xen */
 #define VCPU_INFO_VALID (FRAME_SIZE - sizeof(struct vcpu_info))
 
 /* ---- contexts ---- */
@@ -56,7 +56,7 @@ int vcpu_set_context(struct vcpu *v, const struct vcpu_guest_context *ctx)
         goto out;
     rc = -EINVAL;
     if (!domain_owns_frame(v->d, xen_cr3_to_pfn(ctx->ctrlreg[3])) ||
-        ctx->gdt_ents > 14 * 512)
+        ctx->gdt_ents > 14 * 512 || ctx->ldt_ents > 8192)
         goto out;
     v->init = copy;
     copy = NULL;
@@ -230,8 +230,10 @@ static long register_vcpu_info(struct caller *c, struct vcpu *v,
         return -EFAULT;
     if (v != c->v && v->up)
         return -EINVAL; /* not under the hands of one that runs */
-    if (v->vcpu_info_gfn != v->d->shared_info_gfn || r.offset % 8 ||
-        r.offset > VCPU_INFO_VALID || !domain_owns_frame(v->d, r.mfn))
+    if (r.offset % 8 || r.offset > VCPU_INFO_VALID)
+        return -ENXIO;
+    if (v->vcpu_info_gfn != v->d->shared_info_gfn ||
+        !domain_owns_frame(v->d, r.mfn))
         return -EINVAL;
     to = (void *)((uint8_t *)domain_frame(v->d, r.mfn) + r.offset);
     *to = *atomic_load(&v->vcpu_info);
@@ -250,9 +252,7 @@ static long set_singleshot(struct caller *c, struct vcpu *v, guest_addr_t arg)
         return -EINVAL;
     if (copy_from_guest(c, &t, arg, sizeof(t)))
         return -EFAULT;
-    if ((t.flags & VCPU_SSHOTTMR_future) &&
-        t.timeout_abs_ns < hv_system_time(v->d->hv))
-        return -ETIME;
+    /* Past or not (VCPU_SSHOTTMR_future): 4.17 just lets it fire. */
     v->singleshot_ns = t.timeout_abs_ns ? t.timeout_abs_ns : 1;
     vcpu_timers_changed(v);
     return 0;
@@ -262,11 +262,9 @@ static long set_periodic(struct caller *c, struct vcpu *v, guest_addr_t arg)
 {
     struct vcpu_set_periodic_timer t;
 
-    if (v != c->v)
-        return -EINVAL;
     if (copy_from_guest(c, &t, arg, sizeof(t)))
         return -EFAULT;
-    if (t.period_ns < PERIOD_MIN_NS || t.period_ns > INT64_MAX / 2)
+    if (v != c->v || t.period_ns < PERIOD_MIN_NS || t.period_ns > INT64_MAX / 2)
         return -EINVAL;
     v->periodic_period = t.period_ns;
     v->periodic_ns = hv_system_time(v->d->hv) + t.period_ns;
@@ -288,7 +286,8 @@ static long runstate_area(struct caller *c, struct vcpu *v, guest_addr_t arg)
     struct vcpu_register_runstate_memory_area a;
     struct vcpu_runstate_info r;
 
-    if (copy_from_guest(c, &a, arg, sizeof(a)))
+    if (copy_from_guest(c, &a, arg, sizeof(a)) ||
+        !guest_va_ok((uintptr_t)a.addr.p))
         return -EFAULT;
     atomic_store(&v->runstate_addr, (uintptr_t)a.addr.p);
     runstate_get(v, &r);
@@ -358,7 +357,9 @@ long do_vcpu_op(struct caller *c, const uint64_t args[6])
     case VCPUOP_register_vcpu_info:
         return register_vcpu_info(c, v, arg);
     case VCPUOP_send_nmi:
-        return 0;
+        return arg.addr ? -EINVAL : 0;
+    case VCPUOP_get_physid:
+        return -EINVAL; /* only for one that is pinned to a CPU */
     default:
         return -ENOSYS;
     }

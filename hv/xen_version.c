@@ -36,6 +36,8 @@ static long get_features(struct caller *c, guest_addr_t arg)
                             : 1u << XENFEAT_mmu_pt_update_preserve_ad |
                                   1u << XENFEAT_highmem_assist |
                                   1u << XENFEAT_gnttab_map_avail_bits |
+                                  1u << XENFEAT_memory_op_vnode_supported |
+                                  1u << XENFEAT_direct_mapped |
                                   (c->v ? 0 : 1u << XENFEAT_dom0);
     return f.submap_idx ? -EINVAL : give(c, arg, &f, sizeof(f));
 }
@@ -73,11 +75,14 @@ long do_xen_version(struct caller *c, const uint64_t args[6])
     case XENVER_get_features:
         return get_features(c, arg);
     case XENVER_pagesize:
-        return FRAME_SIZE;
+        return arg.addr ? -EINVAL : (long)FRAME_SIZE;
     case XENVER_guest_handle:
         return give(c, arg, c->d->handle, sizeof(c->d->handle));
     case XENVER_commandline:
-        return give_string(c, arg, "", sizeof(xen_commandline_t));
+        return give_string(c, arg, c->v ? "<denied>" : "",
+                           sizeof(xen_commandline_t));
+    case XENVER_build_id:
+        return c->v ? -EPERM : -ENODATA;
     default:
         return -ENOSYS;
     }

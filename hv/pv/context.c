@@ -47,11 +47,13 @@ long do_set_callbacks(struct caller *c, const uint64_t args[6])
 {
     if (!c->v)
         return -ENOSYS;
-    if (!canonical(args[0]) || !canonical(args[1]) || !canonical(args[2]))
-        return -EINVAL;
-    c->v->event_cb = args[0];
-    c->v->failsafe_cb = args[1];
-    c->v->syscall_cb = args[2];
+    /* A bad one stays as it was, and nobody is told. */
+    if (canonical(args[0]))
+        c->v->event_cb = args[0];
+    if (canonical(args[1]))
+        c->v->failsafe_cb = args[1];
+    if (canonical(args[2]))
+        c->v->syscall_cb = args[2];
     return 0;
 }
 
@@ -84,6 +86,22 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
     return 0;
 }
 
+static long unregister_callback(const struct callback_register *r)
+{
+    switch (r->type) {
+    case CALLBACKTYPE_event:
+    case CALLBACKTYPE_failsafe:
+    case CALLBACKTYPE_syscall:
+    case CALLBACKTYPE_sysenter:
+    case CALLBACKTYPE_syscall32:
+        return -EINVAL; /* only replaced */
+    case CALLBACKTYPE_nmi:
+        return 0;
+    default:
+        return -ENOSYS;
+    }
+}
+
 long do_callback_op(struct caller *c, const uint64_t args[6])
 {
     struct callback_register r;
@@ -95,9 +113,7 @@ long do_callback_op(struct caller *c, const uint64_t args[6])
     if (copy_from_guest(c, &r, (guest_addr_t){args[1]}, sizeof(r)))
         return -EFAULT;
     if (args[0] == CALLBACKOP_unregister)
-        return r.type == CALLBACKTYPE_event || r.type == CALLBACKTYPE_failsafe
-                   ? -EINVAL
-                   : 0;
+        return unregister_callback(&r);
     return register_callback(c->v, &r);
 }
 
@@ -117,21 +133,72 @@ long do_fpu_taskswitch(struct caller *c, const uint64_t args[6])
     return c->v ? 0 : -ENOSYS;
 }
 
+#define DR6_ONES   0xffff0ff0ull
+#define DR6_ZEROS  0x1000ull
+#define DR7_ONES   0x400ull
+#define DR7_ZEROS  0xd800ull
+#define DR7_DETECT 0x2000ull
+#define DR7_IO     2u
+
+static bool breaks_on_io(uint64_t dr7)
+{
+    for (unsigned int i = 0; i < 4; i++)
+        if ((dr7 >> 2 * i & 3) && (dr7 >> (16 + 4 * i) & 3) == DR7_IO)
+            return true;
+    return false;
+}
+
+long pv_set_debugreg(struct vcpu *v, uint64_t reg, uint64_t val)
+{
+    switch (reg) {
+    case 0 ... 3:
+        if (!guest_va_ok(val))
+            return -EPERM;
+        v->debugreg[reg] = val;
+        return 0;
+    case 4:
+    case 6:
+        if (val >> 32)
+            return -EINVAL;
+        v->debugreg[6] = val & ~DR6_ZEROS;
+        return 0;
+    case 5:
+    case 7:
+        if (val >> 32)
+            return -EINVAL;
+        if ((val & DR7_DETECT) || breaks_on_io(val))
+            return -EPERM;
+        v->debugreg[7] = val & ~DR7_ZEROS;
+        return 0;
+    default:
+        return -ENODEV;
+    }
+}
+
+long pv_get_debugreg(const struct vcpu *v, uint64_t reg)
+{
+    switch (reg) {
+    case 0 ... 3:
+        return v->debugreg[reg];
+    case 4:
+    case 6:
+        return v->debugreg[6] | DR6_ONES;
+    case 5:
+    case 7:
+        return v->debugreg[7] | DR7_ONES;
+    default:
+        return -ENODEV;
+    }
+}
+
 long do_set_debugreg(struct caller *c, const uint64_t args[6])
 {
-    if (!c->v)
-        return -ENOSYS;
-    if (args[0] > 7 || (args[0] < 4 && !canonical(args[1])))
-        return -EINVAL;
-    c->v->debugreg[args[0]] = args[1];
-    return 0;
+    return c->v ? pv_set_debugreg(c->v, args[0], args[1]) : -ENOSYS;
 }
 
 long do_get_debugreg(struct caller *c, const uint64_t args[6])
 {
-    if (!c->v)
-        return -ENOSYS;
-    return args[0] > 7 ? -EINVAL : (long)c->v->debugreg[args[0]];
+    return c->v ? pv_get_debugreg(c->v, args[0]) : -ENOSYS;
 }
 
 static long set_base(struct vcpu *v, struct kvm_sregs *s, uint64_t which,
@@ -173,6 +240,44 @@ long do_set_segment_base(struct caller *c, const uint64_t args[6])
     return rc;
 }
 
+#define DESC_P        (1ull << 47)
+#define DESC_DPL      (3ull << 45)
+#define DESC_S        (1ull << 44)
+#define DESC_TYPE(d)  ((d) >> 40 & 0xf)
+#define DESC_CALLGATE 0xc
+#define DESC_RPL      (3ull << 16) /* of a gate's selector */
+
+/* As Xen lets it into a table: for ring 3.  -EINVAL: not at all. */
+static int descriptor_fix(uint64_t *desc)
+{
+    if (!(*desc & DESC_P))
+        return 0;
+    if (!(*desc & DESC_S)) {
+        if (DESC_TYPE(*desc) != DESC_CALLGATE)
+            return -EINVAL;
+        *desc |= DESC_RPL;
+        return 0;
+    }
+    *desc |= DESC_DPL;
+    return 0;
+}
+
+/* All of a page that is to be part of a GDT. */
+static int gdt_page_fix(struct domain *d, uint64_t gfn)
+{
+    uint64_t *desc = domain_frame(d, gfn);
+
+    for (unsigned int i = 0; i < FRAME_SIZE / sizeof(*desc); i++) {
+        uint64_t val = __atomic_load_n(&desc[i], __ATOMIC_RELAXED), was = val;
+
+        if (descriptor_fix(&val))
+            return -EINVAL;
+        if (val != was)
+            __atomic_store_n(&desc[i], val, __ATOMIC_RELAXED);
+    }
+    return 0;
+}
+
 long do_set_gdt(struct caller *c, const uint64_t args[6])
 {
     unsigned int ents = args[1], nr = (ents + 511) / 512;
@@ -185,20 +290,22 @@ long do_set_gdt(struct caller *c, const uint64_t args[6])
     if (copy_from_guest(c, frames, (guest_addr_t){args[0]}, nr * 8))
         return -EFAULT;
     for (unsigned int i = 0; i < nr; i++)
-        if (!domain_owns_frame(c->d, frames[i]))
+        if (!domain_owns_frame(c->d, frames[i]) ||
+            gdt_page_fix(c->d, frames[i]))
             return -EINVAL;
     return pv_map_gdt(c->v, frames, nr);
 }
 
 long do_update_descriptor(struct caller *c, const uint64_t args[6])
 {
-    uint64_t maddr = args[0];
+    uint64_t maddr = args[0], desc = args[1];
 
     if (!c->v)
         return -ENOSYS;
-    if (maddr % 8 || !domain_owns_frame(c->d, maddr >> 12))
+    if (maddr % 8 || !domain_owns_frame(c->d, maddr >> 12) ||
+        descriptor_fix(&desc))
         return -EINVAL;
-    memcpy(c->d->mem + maddr, &args[1], 8);
+    memcpy(c->d->mem + maddr, &desc, sizeof(desc));
     return 0;
 }
 
@@ -206,10 +313,10 @@ long do_vm_assist(struct caller *c, const uint64_t args[6])
 {
     if (!c->v)
         return -ENOSYS;
-    if (args[0] > VMASST_CMD_disable)
-        return -ENOSYS;
     if (args[1] > VMASST_TYPE_runstate_update_flag)
         return -EINVAL;
+    if (args[0] > VMASST_CMD_disable)
+        return -ENOSYS;
     if (args[0] == VMASST_CMD_enable)
         atomic_fetch_or(&c->d->vm_assist, 1ul << args[1]);
     else

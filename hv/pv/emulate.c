@@ -197,11 +197,10 @@ static bool run_kernel_insn(struct vcpu *v, struct insn *i)
     case INSN_MOV_TO_CR:
         return write_cr(v, i->reg, *gpr(r, i->gpr));
     case INSN_MOV_FROM_DR:
-        *gpr(r, i->gpr) = v->debugreg[i->reg & 7];
+        *gpr(r, i->gpr) = pv_get_debugreg(v, i->reg);
         return i->reg < 8;
     case INSN_MOV_TO_DR:
-        v->debugreg[i->reg & 7] = *gpr(r, i->gpr);
-        return i->reg < 8;
+        return !pv_set_debugreg(v, i->reg, *gpr(r, i->gpr));
     case INSN_CLTS:
         v->ts = false;
         return true;

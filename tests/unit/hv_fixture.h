@@ -31,6 +31,7 @@
 #include "hv/privcmd.h"
 #include "hv/pv/doorbell.h"
 #include "hv/pv/foreign.h"
+#include "hv/pv/pv.h"
 #include "hv/vcpu.h"
 
 #define FX_DOMAINS   8
@@ -67,6 +68,7 @@ struct fx {
     uint16_t notify[FX_DOMAINS][FX_PORTS]; /* vCPU + 1, as in the page */
     struct fx_window window[FX_DOMAINS][FX_WINDOW_NR];
     int pte_rc, window_rc;
+    unsigned int flushes; /* of TLBs */
     atomic_uint freed, logged;
     uintptr_t fault_lo, fault_hi; /* addresses that fault */
 };
@@ -226,6 +228,14 @@ int guest_pte_write(struct vcpu *v, uint64_t maddr, uint64_t val)
     if (fx.pte_rc || maddr >= FX_OWN * FRAME_SIZE)
         return fx.pte_rc ? fx.pte_rc : -EINVAL;
     memcpy(v->d->mem + maddr, &val, sizeof(val));
+    return 0;
+}
+
+int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus)
+{
+    (void)v;
+    assert_int_equal(vcpus, PV_ALL_VCPUS);
+    fx.flushes++;
     return 0;
 }
 

@@ -303,7 +303,7 @@ static void test_vcpu_info(void **state)
     assert_int_equal(do_vcpu_op(&c, args), -EINVAL);
     r->mfn = 500;
     r->offset = 4096 - 8;
-    assert_int_equal(do_vcpu_op(&c, args), -EINVAL);
+    assert_int_equal(do_vcpu_op(&c, args), -ENXIO);
     r->offset = 0;
     d->shared_info->vcpu_info[1].evtchn_upcall_mask = 1;
     assert_int_equal(do_vcpu_op(&c, args), 0);

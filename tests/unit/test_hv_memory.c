@@ -128,7 +128,7 @@ static void test_extents(void **state)
     assert_int_equal(d->tot_pages, 2048 - 512);
     assert_int_equal(reserve(d, XENMEM_populate_physmap, 9, 1, at), 1);
     assert_int_equal(*(uint64_t *)hvt_at(d, HVT_ARG + 4096), 512);
-    assert_true(reserve(d, XENMEM_populate_physmap, 63, 1, at) < 0);
+    assert_int_equal(reserve(d, XENMEM_populate_physmap, 63, 1, at), 0);
     assert_int_equal(d->tot_pages, 2048);
 }
 
@@ -141,7 +141,7 @@ static void test_other_domains(void **state)
     (void)state;
     assert_int_equal(hvt_call(d, __HYPERVISOR_memory_op,
                               XENMEM_decrease_reservation, &r, sizeof(r), 0),
-                     -EPERM);
+                     0);
     assert_int_equal(hvt_call(d, __HYPERVISOR_memory_op,
                               XENMEM_current_reservation, &self, 2, 0),
                      2048);
