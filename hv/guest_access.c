@@ -13,8 +13,7 @@ bool guest_va_ok(uint64_t va)
     unsigned int slot = (va >> 39) & 511;
 
     return (int64_t)(va << 16) >> 16 == (int64_t)va &&
-           !(slot >= XEN_FIRST_SLOT &&
-             slot < XEN_FIRST_SLOT + XEN_NR_SLOTS);
+           !(slot >= XEN_FIRST_SLOT && slot < XEN_FIRST_SLOT + XEN_NR_SLOTS);
 }
 
 static int copy_guest(struct vcpu *v, void *buf, uint64_t va, size_t len,

@@ -117,8 +117,7 @@ long do_multicall(struct caller *c, const uint64_t args[6])
     guest_addr_t list = {args[0]};
     uint64_t n = args[1];
 
-    /* A guest's is cut short when it is wanted elsewhere. */
-    if (!c->v && n > MULTICALL_MAX)
+    if (n > MULTICALL_MAX)
         return -EINVAL;
     for (uint64_t i = 0; i < n; i++) {
         struct multicall_entry e;

@@ -62,7 +62,8 @@ static int pin_tree(const struct mon_vcpu *m, uint64_t gfn, unsigned int level)
         if (!(e & PTE_P) || hv_slot(level, gfn << 12 | 8 * i))
             continue;
         if ((e & MON_PTE_REFUSED(level)) ||
-            (e & PTE_ADDR) >> 12 >= m->max_pages)
+            (e & PTE_ADDR) >> 12 >= m->max_pages ||
+            (level == 1 && (e & PTE_RW) && level_of(m, (e & PTE_ADDR) >> 12)))
             return SLOW;
         if (level > 1 && level_of(m, (e & PTE_ADDR) >> 12) != level - 1 &&
             pin_tree(m, (e & PTE_ADDR) >> 12, level - 1))
@@ -206,11 +207,12 @@ uint64_t mon_walk(const struct mon_vcpu *m, uint64_t va, bool *user)
 int mon_update_va_mapping(struct mon_vcpu *m, const uint64_t a[6])
 {
     uint64_t how = a[2] & UVMF_FLUSHTYPE_MASK, pte;
+    uint64_t who = a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK;
     bool user;
 
     if (how > UVMF_INVLPG || !guest_va(a[0]))
         return SLOW;
-    if (how && !m->alone && (a[2] & ~(uint64_t)UVMF_FLUSHTYPE_MASK))
+    if (how && who && (!m->alone || who != UVMF_ALL))
         return SLOW;
     pte = mon_walk(m, a[0], &user);
     if (!pte || write_pte(m, 1, pte, a[1], false))
@@ -242,6 +244,8 @@ static int new_user_baseptr(struct mon_vcpu *m, uint64_t gfn)
 
 static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
 {
+    uint64_t vcpus;
+
     switch (op->cmd) {
     case MMUEXT_PIN_L1_TABLE:
     case MMUEXT_PIN_L2_TABLE:
@@ -256,6 +260,10 @@ static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
         return new_user_baseptr(m, op->arg1.mfn);
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:
+        /* Whoever is named, but somebody must be. */
+        if (mon_get_words((uint64_t)op->arg2.vcpumask & ~7ull, &vcpus, 1))
+            return SLOW;
+        /* fall through */
     case MMUEXT_TLB_FLUSH_ALL:
     case MMUEXT_INVLPG_ALL:
         if (!m->alone)

@@ -100,24 +100,20 @@ void bad_slots(void)
            refused);
 }
 
-/* An L4 by way of another table: the entries of a new one are its own. */
-static uint64_t *writable_alias(uint64_t *table)
+/* From now on Xen emulates stores into tables, which are read-only to us. */
+static void stores_on(void)
 {
-    uint64_t *alias = page_alloc(1);
-
-    if (hypervisor_update_va_mapping((unsigned long)alias,
-                                     virt_to_machine(table) | TABLE,
-                                     UVMF_INVLPG | UVMF_ALL))
-        panic("a page table is not to be had writable");
-    return alias;
+    hypercall(__HYPERVISOR_vm_assist, VMASST_CMD_enable,
+              VMASST_TYPE_writable_pagetables, 0, 0, 0);
 }
 
 /* The same by stores.  There is no way on from that. */
 void bad_own_slot(void)
 {
-    uint64_t *l4 = writable_alias(l4_table());
+    uint64_t *l4 = l4_table();
     unsigned int i;
 
+    stores_on();
     for (i = 0; i < 16; i++)
         l4[XEN_SLOTS + i] = 0;
     mmuext(MMUEXT_TLB_FLUSH_ALL, 0);
@@ -133,6 +129,7 @@ void bad_flips(void)
     uint64_t rng = time_ns() | 1;
     unsigned int n;
 
+    stores_on();
     for (n = 0; n < 1000000; n++) {
         unsigned long page = prng_next(&rng) % si->nr_pt_frames;
         uint64_t *t = (uint64_t *)(si->pt_base + page * PAGE_SIZE);
