@@ -43,5 +43,15 @@ for lib in "$debian" "$KXEN_BUILD/lib"; do
     expect 0 "OK|^$" with_lib "$lib" "$control" live-update "$BIN/kxenstored"
     expect 0 'yes' xenstore-read /kept
     expect 0 '1234' with_lib "$lib" "$control" quota
+    expect 0 "OK|^$" with_lib "$lib" "$control" live-update \
+        -c "--threads 3 --trace" -t 5 -F "$BIN/kxenstored"
+    expect 0 'yes' xenstore-read /kept
+    tr '\0' ' ' <"/proc/${DAEMON_PID[kxenstored]}/cmdline" |
+        grep -q -- '--threads 3 --trace --resume' ||
+        fail "it does not run with the arguments of live-update -c"
+    with_lib "$lib" "$control" live-update -c --nonsense "$BIN/kxenstored" &&
+        fail "live-update took --nonsense"
+    with_lib "$lib" "$control" live-update -a >/dev/null
+    expect 0 'yes' xenstore-read /kept
 done
 host_alive

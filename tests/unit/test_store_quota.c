@@ -211,6 +211,155 @@ static void test_outstanding(void **state)
     sf_close(g);
 }
 
+static void test_outstanding_of_one(void **state)
+{
+    struct sf_conn *dom0 = sf_open(0), *g = sf_open(3);
+
+    (void)state;
+    sf_home(dom0, 3);
+    sf_is(sf_talk(dom0, XS_SET_QUOTA_, 0, "3\0outstanding\0005", 16, NULL),
+          "OK");
+    g->room = 0;
+    for (int i = 0; i < 100; i++)
+        sf_put_request(g, XS_READ, 0, "/x", 3);
+    sf_run(g);
+    assert_int_equal(g->c.out_count, 5);
+    sf_close(g);
+    sf_close(dom0);
+}
+
+static long memory_of(uint32_t id)
+{
+    long bytes;
+
+    store_lock(sf.s);
+    bytes = sdom_memory(sf.s, id);
+    store_unlock(sf.s);
+    return bytes;
+}
+
+/* Paths and tokens of watches cost memory, until they are taken back. */
+static void test_memory_of_watches(void **state)
+{
+    struct sf_conn *g = sf_open(3);
+    char token[1000];
+    int i;
+
+    (void)state;
+    set("memory", 30000);
+    memset(token, 't', sizeof(token));
+    token[sizeof(token) - 1] = '\0';
+    for (i = 0; i < 100; i++) {
+        sprintf(token, "%d", i);
+        token[strlen(token)] = 't';
+        if (strcmp(sf_watch(g, "data", token), "OK"))
+            break;
+    }
+    assert_in_range(i, 20, 29);
+    sf_is(g->reply, "ENOMEM");
+    check_log("memory");
+    sf_is(sf_talk(g, XS_RESET_WATCHES, 0, "", 1, NULL), "OK");
+    assert_int_equal(memory_of(3), 0);
+    sf_is(sf_watch(g, "data", token), "OK");
+    sf_close(g);
+    assert_int_equal(memory_of(3), 0);
+}
+
+/* So do the paths a transaction only looked at, and what it wrote. */
+static void test_memory_of_transactions(void **state)
+{
+    struct sf_conn *dom0 = sf_open(0), *g = sf_open(3);
+    char path[1000], value[1000];
+    uint32_t t, other;
+    long before;
+    int i;
+
+    (void)state;
+    sf_home(dom0, 3);
+    set("memory", 30000);
+    before = memory_of(3);
+    t = sf_start(g);
+    memset(path, 'p', sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    for (i = 0; i < 100; i++) {
+        path[sprintf(path, "data/%d", i)] = 'p';
+        if (!strcmp(sf_read(g, t, path), "ENOMEM"))
+            break;
+    }
+    assert_in_range(i, 15, 29);
+    check_log("memory");
+    sf_is(sf_end(g, t, "F"), "OK");
+    assert_int_equal(memory_of(3), before);
+    memset(value, 'v', sizeof(value));
+    value[sizeof(value) - 1] = '\0';
+    t = sf_start(g);
+    for (i = 0; i < 40; i++) /* over and over: it is one value */
+        sf_is(sf_write(g, t, "data/a", value), "OK");
+    other = sf_start(g);
+    for (i = 0; i < 100; i++) {
+        sprintf(path, "data/%d", i);
+        if (strcmp(sf_write(g, other, path, value), "OK"))
+            break;
+    }
+    assert_in_range(i, 15, 28); /* the first one has a part of it */
+    sf_is(sf_end(g, other, "F"), "OK");
+    sf_is(sf_end(g, t, "T"), "OK");
+    assert_in_range(memory_of(3) - before, 1000, 1200);
+    sf_close(g);
+    sf_close(dom0);
+}
+
+static void test_refusals_are_counted(void **state)
+{
+    struct sf_conn *dom0 = sf_open(0), *g = sf_open(3);
+    const char *why;
+
+    (void)state;
+    sf_home(dom0, 3);
+    set("nodes", 5);
+    fill(g, &why);
+    fill(g, &why);
+    why = sf_talk(dom0, XS_CONTROL, 0, "quota\0003", 8, NULL);
+    assert_non_null(strstr(why, "       5 (refused 2 times)\n"));
+    why = sf_talk(dom0, XS_CONTROL, 0, "quota", 6, NULL);
+    assert_non_null(strstr(why, "domain 3 was refused nodes 2 times\n"));
+    sf_close(g);
+    sf_close(dom0);
+}
+
+/* A domain that reads none of its many events gets each one once. */
+static void test_unread_events(void **state)
+{
+    struct sf_conn *dom0 = sf_open(0), *g = sf_open(3);
+    char path[64];
+    unsigned int queued;
+
+    (void)state;
+    sf_home(dom0, 3);
+    sf_is(sf_watch(g, "data", "token"), "OK");
+    sf_event(g);
+    g->room = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 1000; i++) {
+            sprintf(path, "/local/domain/3/data/%d", i);
+            sf_is(sf_write(dom0, 0, path, "v"), "OK");
+        }
+        if (!round)
+            queued = g->c.out_count;
+        assert_int_equal(g->c.out_count, queued);
+    }
+    assert_int_equal(queued, 1000);
+    g->room = SIZE_MAX;
+    for (int i = 0; i < 1000; i++) {
+        sprintf(path, "data/%d token", i);
+        assert_string_equal(sf_event(g), path);
+    }
+    sf_is(sf_write(dom0, 0, "/local/domain/3/data/7", "v"), "OK");
+    assert_string_equal(sf_event(g), "data/7 token");
+    sf_close(g);
+    sf_close(dom0);
+}
+
 static void test_settable(void **state)
 {
     struct sf_conn *dom0 = sf_open(0), *g = sf_open(3);
@@ -239,10 +388,19 @@ static void test_settable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        sf_test(test_nodes),       sf_test(test_nodes_in_transactions),
-        sf_test(test_watches),     sf_test(test_transactions),
-        sf_test(test_sizes),       sf_test(test_memory),
-        sf_test(test_outstanding), sf_test(test_settable),
+        sf_test(test_nodes),
+        sf_test(test_nodes_in_transactions),
+        sf_test(test_watches),
+        sf_test(test_transactions),
+        sf_test(test_sizes),
+        sf_test(test_memory),
+        sf_test(test_outstanding),
+        sf_test(test_outstanding_of_one),
+        sf_test(test_memory_of_watches),
+        sf_test(test_memory_of_transactions),
+        sf_test(test_refusals_are_counted),
+        sf_test(test_unread_events),
+        sf_test(test_settable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,17 +36,25 @@ static void count_out(struct sconn *c, int messages, ssize_t bytes)
     __atomic_store_n(&c->out_count, c->out_count + messages, __ATOMIC_RELAXED);
 }
 
+void sconn_out_drop(struct sconn *c)
+{
+    struct outmsg *m = c->out_first;
+
+    c->out_first = m->next;
+    if (!c->out_first)
+        c->out_last = &c->out_first;
+    count_out(c, -1, -(ssize_t)m->len);
+    if (m->hashed)
+        hmap_remove(&c->events, &m->same);
+    free(m);
+}
+
 static void drop_output(struct sconn *c)
 {
-    while (c->out_first) {
-        struct outmsg *m = c->out_first;
-
-        c->out_first = m->next;
-        free(m);
-    }
-    c->out_last = &c->out_first;
+    while (c->out_first)
+        sconn_out_drop(c);
     c->out_sent = 0;
-    count_out(c, -(int)c->out_count, -(ssize_t)c->out_bytes);
+    hmap_free(&c->events);
 }
 
 void sconn_reset(struct sconn *c)
@@ -115,6 +123,7 @@ struct outmsg *outmsg_create(uint32_t type, uint32_t req_id, uint32_t tx_id,
     if (!m)
         return NULL;
     m->next = NULL;
+    m->hashed = false;
     m->len = sizeof(hdr) + len;
     m->event = type == XS_WATCH_EVENT;
     memcpy(m->bytes, &hdr, sizeof(hdr));
@@ -126,11 +135,35 @@ char *outmsg_payload(struct outmsg *m)
     return m->bytes + sizeof(struct xsd_sockmsg);
 }
 
+/*
+ * Only the unprivileged are spared doubles: toolstacks may count on each.  A
+ * parked queue has all that was sent since the journal began.
+ */
+static bool spares_doubles(const struct sconn *c, const struct outmsg *m)
+{
+    return m->event && !caller_privileged(&c->who) && !c->parked;
+}
+
+/* Without memory for it, doubles go out. */
+static void index_event(struct sconn *c, struct outmsg *m)
+{
+    if (spares_doubles(c, m))
+        m->hashed =
+            !hmap_insert(&c->events, &m->same, hmap_hash(m->bytes, m->len));
+}
+
+void sconn_index_events(struct sconn *c)
+{
+    for (struct outmsg *m = c->out_first; m; m = m->next)
+        index_event(c, m);
+}
+
 static void append(struct sconn *c, struct outmsg *m)
 {
     *c->out_last = m;
     c->out_last = &m->next;
     count_out(c, 1, m->len);
+    index_event(c, m);
     journal_out(c, m->bytes, m->len);
 }
 
@@ -150,6 +183,7 @@ int sconn_queue_raw(struct sconn *c, const void *bytes, size_t len)
         return -ENOMEM;
     memcpy(&hdr, bytes, sizeof(hdr));
     m->next = NULL;
+    m->hashed = false;
     m->len = len;
     m->event = hdr.type == XS_WATCH_EVENT;
     memcpy(m->bytes, bytes, len);
@@ -172,13 +206,21 @@ int sconn_send(struct sconn *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
 /* Whether the very same event is waiting, not yet begun to be sent. */
 static bool event_waiting(const struct sconn *c, const struct outmsg *m)
 {
-    const struct outmsg *o = c->out_first;
+    uint64_t hash;
+    struct hlink *l;
 
-    if (o && c->out_sent)
-        o = o->next;
-    for (; o; o = o->next)
-        if (o->event && o->len == m->len && !memcmp(o->bytes, m->bytes, m->len))
+    if (!spares_doubles(c, m) || !c->events.count)
+        return false;
+    hash = hmap_hash(m->bytes, m->len);
+    for (l = hmap_first(&c->events, hash); l; l = l->next) {
+        const struct outmsg *o = hmap_entry(l, struct outmsg, same);
+
+        if (o == c->out_first && c->out_sent)
+            continue;
+        if (l->hash == hash && o->len == m->len &&
+            !memcmp(o->bytes, m->bytes, m->len))
             return true;
+    }
     return false;
 }
 
@@ -226,7 +268,7 @@ void sconn_event(struct sconn *c, const char *path, const char *token)
     memcpy(outmsg_payload(m) + path_len, token, token_len);
     pthread_mutex_lock(&c->out_lock);
     c->overrun |= limit && c->out_bytes + m->len > limit;
-    drop = c->overrun || (c->who.id && event_waiting(c, m));
+    drop = c->overrun || event_waiting(c, m);
     if (!drop)
         append(c, m);
     pthread_mutex_unlock(&c->out_lock);
@@ -239,8 +281,12 @@ bool sconn_stalled(struct sconn *c)
 {
     uint64_t limit = PRIVILEGED_LAG;
 
-    if (!caller_privileged(&c->who))
-        limit = c->store->quota[QUOTA_OUTSTANDING];
+    if (!caller_privileged(&c->who)) {
+        store_lock(c->store);
+        limit = sdom_quota(c->store, sdom_find(c->store, c->who.id),
+                           QUOTA_OUTSTANDING);
+        store_unlock(c->store);
+    }
     return limit && __atomic_load_n(&c->out_count, __ATOMIC_RELAXED) >= limit;
 }
 
@@ -249,15 +295,9 @@ static void sent(struct sconn *c, size_t n)
 {
     c->out_sent += n;
     while (c->out_first && c->out_sent >= c->out_first->len) {
-        struct outmsg *m = c->out_first;
-
-        c->out_first = m->next;
-        c->out_sent -= m->len;
-        count_out(c, -1, -(ssize_t)m->len);
-        free(m);
+        c->out_sent -= c->out_first->len;
+        sconn_out_drop(c);
     }
-    if (!c->out_first)
-        c->out_last = &c->out_first;
 }
 
 /* Gathers the head of the queue; its lock is held. */

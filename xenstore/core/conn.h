@@ -51,6 +51,8 @@ struct sconn_ops {
 /* A reply or event on its way out. */
 struct outmsg {
     struct outmsg *next;
+    struct hlink same; /* of its connection's events, if hashed */
+    bool hashed;
     uint32_t len;
     bool event;
     char bytes[]; /* header and payload */
@@ -79,6 +81,7 @@ struct sconn {
     size_t out_sent;        /* bytes of the first that are gone */
     size_t out_bytes;       /* queued in all */
     unsigned int out_count; /* messages queued; read without the lock */
+    struct hmap events;     /* queued, of an unprivileged client, by content */
     bool overrun;           /* events came faster than they were read */
 
     struct sconn *next_push; /* of the store, store->lock */
@@ -108,7 +111,16 @@ int sconn_input(struct sconn *c, unsigned int budget);
 /* Sends queued output: 1 if some is left, 0 if none, -Exxx to close. */
 int sconn_flush(struct sconn *c);
 
-/* Whether its output is so far behind that it should not be read. */
+/* Takes the first message off the queue, whose lock is held. */
+void sconn_out_drop(struct sconn *c);
+
+/* Has the events of a queue that was just taken over found by content. */
+void sconn_index_events(struct sconn *c);
+
+/*
+ * Whether its output is so far behind that it should not be read.  Takes
+ * store->lock for an unprivileged client.
+ */
 bool sconn_stalled(struct sconn *c);
 
 /* A connection without a wire, read from a journal; freed by sconn_unpark(). */

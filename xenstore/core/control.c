@@ -126,6 +126,37 @@ static bool is_soft(int q)
     return q == QUOTA_MEMORY_SOFT;
 }
 
+/* What a domain was refused, behind each quota. */
+static void add_quotas(struct report *r, struct store *s, const struct sdom *d,
+                       bool soft)
+{
+    for (int q = 0; q < QUOTA_COUNT; q++) {
+        if (is_soft(q) != soft)
+            continue;
+        add(r, "%-20s: %8" PRIu64, quota_name(q), sdom_quota(s, d, q));
+        if (d && d->refused[q])
+            add(r, " (refused %lu times)", d->refused[q]);
+        add(r, "\n");
+    }
+}
+
+/* Of all domains, those that were refused anything. */
+static void add_refused(struct report *r, struct store *s)
+{
+    struct hlink *l, *tmp;
+    size_t i;
+
+    hmap_for_each(&s->domains, l, tmp, i)
+    {
+        struct sdom *d = hmap_entry(l, struct sdom, link);
+
+        for (int q = 0; q < QUOTA_COUNT; q++)
+            if (d->refused[q])
+                add(r, "domain %u was refused %s %lu times\n", d->id,
+                    quota_name(q), d->refused[q]);
+    }
+}
+
 static int show_quota(struct call *call, bool soft)
 {
     struct store *s = call->v.store;
@@ -138,13 +169,12 @@ static int show_quota(struct call *call, bool soft)
     store_lock(s);
     if (call->argc == 2)
         d = sdom_find(s, domid);
-    for (int q = 0; q < QUOTA_COUNT; q++)
-        if (is_soft(q) == soft)
-            add(&r, "%-20s: %8" PRIu64 "\n", quota_name(q),
-                sdom_quota(s, d, q));
+    add_quotas(&r, s, d, soft);
     if (d)
         add(&r, "in use: %ld nodes, %ld watches, %ld bytes\n", d->nodes,
             d->watches, d->memory);
+    else if (call->argc == 1 && !soft)
+        add_refused(&r, s);
     store_unlock(s);
     if (call->argc == 2 && !d)
         return -ENOENT;
@@ -183,25 +213,31 @@ static int control_quota_soft(struct call *call)
     return quota_command(call, true);
 }
 
-/* Xen's words: -s starts it, -f names another binary to go on with. */
-/* Remembers what -s is to run; NULL: the daemon's own program. */
-static int set_new_binary(struct store *s, const char *binary)
+/* Remembers what -s is to run; NULL: what runs now. */
+static int remember(struct store *s, char **where, const char *what)
 {
-    char *copy = binary ? strdup(binary) : NULL;
+    char *copy = what ? strdup(what) : NULL;
 
-    if (binary && !copy)
+    if (what && !copy)
         return -ENOMEM;
     store_lock(s);
-    free(s->new_binary);
-    s->new_binary = copy;
+    free(*where);
+    *where = copy;
     store_unlock(s);
     return 0;
 }
 
+static int forget_update(struct store *s)
+{
+    remember(s, &s->new_binary, NULL);
+    return remember(s, &s->new_arguments, NULL);
+}
+
 /*
- * As xenstore-control says it: "-f <binary>", then "-s -t <seconds> [-F]"; "-a"
- * thinks better of it.  Transactions go on, so there is nothing to wait for
- * (-t) and nothing to force (-F).
+ * As xenstore-control says it: "-f <binary>", "-c <arguments>", then "-s -t
+ * <seconds> [-F]"; "-a" thinks better of it.  Transactions go on and rings may
+ * be in any state, so the update never has to wait for a moment (-t) that it
+ * could force (-F).
  */
 static int control_live_update(struct call *call)
 {
@@ -217,9 +253,12 @@ static int control_live_update(struct call *call)
         if (!strcmp(word, "-s"))
             go = true;
         else if (!strcmp(word, "-a"))
-            rc = set_new_binary(s, NULL);
+            rc = forget_update(s);
         else if (!strcmp(word, "-f") && ++i)
-            rc = access(next, X_OK) ? -EINVAL : set_new_binary(s, next);
+            rc = access(next, X_OK) ? -EINVAL
+                                    : remember(s, &s->new_binary, next);
+        else if (!strcmp(word, "-c") && ++i)
+            rc = remember(s, &s->new_arguments, next);
         else if (!strcmp(word, "-t") && ++i)
             rc = number_parse(next, UINT32_MAX, &seconds);
         else if (strcmp(word, "-F"))
@@ -227,7 +266,8 @@ static int control_live_update(struct call *call)
     }
     if (rc || !go)
         return rc;
-    return s->live_update ? s->live_update(s->live_update_ctx, s->new_binary)
+    return s->live_update ? s->live_update(s->live_update_ctx, s->new_binary,
+                                           s->new_arguments)
                           : -ENOSYS;
 }
 
@@ -240,7 +280,8 @@ static const struct {
 } commands[] = {
     {"check", control_check, ""},
     {"help", control_help, ""},
-    {"live-update", control_live_update, "-f <binary>|-s [-t <s>] [-F]|-a"},
+    {"live-update", control_live_update,
+     "-f <binary>|-c <arguments>|-s [-t <s>] [-F]|-a"},
     {"log", control_log, "on|off"},
     {"logfile", control_logfile, "<file>"},
     {"memreport", control_memreport, "[<file>]"},

@@ -65,8 +65,8 @@ struct sdom *sdom_get(struct store *s, uint32_t domid)
 
 void sdom_gc(struct store *s, struct sdom *d)
 {
-    if (d->introduced || d->conn || d->nodes || d->watches || d->features_set ||
-        d->id == 0)
+    if (d->introduced || d->conn || d->nodes || d->watches || d->memory ||
+        d->features_set || d->id == 0)
         return;
     for (int q = 0; q < QUOTA_COUNT; q++)
         if (d->quota_set[q])
@@ -110,8 +110,17 @@ bool quota_allows(struct store *s, uint32_t id, enum store_quota q,
 
     if (!limit || value <= limit)
         return true;
+    if (d)
+        d->refused[q]++;
     log_refusal(s, d, id, q, limit);
     return false;
+}
+
+long sdom_memory(struct store *s, uint32_t id)
+{
+    struct sdom *d = sdom_find(s, id);
+
+    return d ? d->memory : 0;
 }
 
 void sdom_account(struct store *s, uint32_t id, long nodes, long bytes)
@@ -132,7 +141,7 @@ void sdom_account(struct store *s, uint32_t id, long nodes, long bytes)
                   "quota of %llu",
                   id, d->memory, (unsigned long long)soft);
     d->over_soft = over;
-    if (nodes < 0)
+    if (nodes < 0 || bytes < 0)
         sdom_gc(s, d);
 }
 

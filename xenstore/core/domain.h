@@ -28,7 +28,13 @@ int quota_by_name(const char *name);
 bool quota_allows(struct store *s, uint32_t id, enum store_quota q,
                   uint64_t value);
 
-/* Books nodes and bytes on a domain. */
+/* The bytes that are booked on a domain; 0 of one that is not known. */
+long sdom_memory(struct store *s, uint32_t id);
+
+/*
+ * Books nodes and bytes on a domain.  One that nothing refers to any more is
+ * forgotten: look it up again.
+ */
 void sdom_account(struct store *s, uint32_t id, long nodes, long bytes);
 
 /*

@@ -293,7 +293,7 @@ static int load_txn(struct store *s, struct cursor *c)
 
     if (!conn || c->bad)
         return -EINVAL;
-    t = txn_create(s, id);
+    t = txn_create(s, conn->who.id, id);
     if (!t)
         return -ENOMEM;
     t->next = conn->txns;

@@ -196,6 +196,8 @@ static int op_check_quota(struct op *op)
         if (t) {
             nodes += deltas_nodes(&t->deltas, d->id);
             bytes += deltas_bytes(&t->deltas, d->id);
+            if (d->id == t->domid)
+                bytes -= t->booked_new; /* they are in both */
         }
         if (d->id == 0)
             continue;
@@ -224,6 +226,7 @@ static int op_into_txn(struct op *op)
     for (struct pending *p = op->first; p; p = p->next)
         if (p->removed ? !(p->flags & TXN_EXACT) : p->now != NULL)
             journal_txn_node(op->v, p->path, p->removed ? NULL : p->now);
+    txn_book_nodes(op->v->store, t);
     t->root = op->work;
     op->work = NULL;
     tree_put(&op->v->store->tree, old);

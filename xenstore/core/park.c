@@ -55,16 +55,9 @@ static int skip_sent(struct sconn *c, uint32_t unsent)
         return -ERANGE;
     sent = c->out_bytes - unsent;
     while (c->out_first && sent >= c->out_first->len) {
-        struct outmsg *m = c->out_first;
-
-        sent -= m->len;
-        c->out_bytes -= m->len;
-        c->out_count--;
-        c->out_first = m->next;
-        free(m);
+        sent -= c->out_first->len;
+        sconn_out_drop(c);
     }
-    if (!c->out_first)
-        c->out_last = &c->out_first;
     c->out_sent = sent;
     return 0;
 }
@@ -104,5 +97,6 @@ int sconn_take_over(struct sconn *c, struct sconn *parked, uint32_t unsent)
     c->out_bytes = parked->out_bytes;
     c->out_count = parked->out_count;
     parked->out_first = NULL;
+    sconn_index_events(c);
     return 0;
 }

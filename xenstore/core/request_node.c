@@ -288,7 +288,7 @@ int do_transaction_start(struct call *call)
     do {
         c->next_txn++;
     } while (!c->next_txn || sconn_find_txn(c, c->next_txn));
-    t = txn_create(c->store, c->next_txn);
+    t = txn_create(c->store, c->who.id, c->next_txn);
     if (!t)
         return -ENOMEM;
     t->next = c->txns;

@@ -206,5 +206,6 @@ void store_destroy(struct store *s)
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->admin);
     free(s->new_binary);
+    free(s->new_arguments);
     free(s);
 }

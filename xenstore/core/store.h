@@ -67,7 +67,8 @@ struct sdom {
     uint32_t port;      /* the domain's own end */
     uint8_t handle[16]; /* tells it from an earlier domain of its number */
     bool quota_set[QUOTA_COUNT]; /* own value instead of the store's */
-    long refused_logged_at;      /* seconds; limits the log's growth */
+    unsigned long refused[QUOTA_COUNT];
+    long refused_logged_at; /* seconds; limits the log's growth */
     unsigned int refused_unlogged;
 };
 
@@ -101,11 +102,15 @@ struct store {
     struct journal *journal;      /* NULL: nothing is kept */
     struct sconn *to_push;        /* have events to send at the unlock */
     struct sconn *parked_sockets; /* handed on by a live update */
-    /* Replaces the process by binary (NULL: its own); NULL: cannot. */
-    int (*live_update)(void *ctx, const char *binary);
+    /*
+     * Replaces the process by binary (NULL: its own) with those arguments,
+     * parted by blanks (NULL: those it has).  NULL: cannot.
+     */
+    int (*live_update)(void *ctx, const char *binary, const char *arguments);
     void *live_update_ctx;
-    char *new_binary; /* set by CONTROL live-update -f */
-    bool loading;     /* what happens has happened before: no events */
+    char *new_binary;    /* set by CONTROL live-update -f */
+    char *new_arguments; /* set by CONTROL live-update -c */
+    bool loading;        /* what happens has happened before: no events */
     pthread_mutex_t admin;
     struct tnode *root; /* published by rcu_assign_pointer() */
     struct tree tree;

@@ -74,13 +74,14 @@ void deltas_free(struct deltas *d)
     memset(d, 0, sizeof(*d));
 }
 
-struct txn *txn_create(struct store *s, uint32_t id)
+struct txn *txn_create(struct store *s, uint32_t domid, uint32_t id)
 {
     struct txn *t = calloc(1, sizeof(*t));
 
     if (!t)
         return NULL;
     t->id = id;
+    t->domid = domid;
     t->last = &t->first;
     store_lock(s);
     t->base = tree_ref(s->root);
@@ -89,11 +90,30 @@ struct txn *txn_create(struct store *s, uint32_t id)
     return t;
 }
 
+/* Domain 0's memory is nobody's concern. */
+static void book(struct store *s, struct txn *t, long bytes)
+{
+    if (!t->domid || !bytes)
+        return;
+    t->booked += bytes;
+    sdom_account(s, t->domid, 0, bytes);
+}
+
+void txn_book_nodes(struct store *s, struct txn *t)
+{
+    long bytes = deltas_bytes(&t->deltas, t->domid);
+
+    bytes = bytes > 0 ? bytes : 0;
+    book(s, t, bytes - t->booked_new);
+    t->booked_new = bytes;
+}
+
 void txn_destroy(struct store *s, struct txn *t)
 {
     store_lock(s);
     tree_put(&s->tree, t->base);
     tree_put(&s->tree, t->root);
+    book(s, t, -t->booked);
     store_unlock(s);
     while (t->first) {
         struct touch *next = t->first->next;
@@ -119,35 +139,50 @@ static struct touch *find_touch(struct txn *t, const char *path, uint64_t hash)
     return NULL;
 }
 
-static struct touch *add_touch(struct txn *t, const char *path, uint64_t hash)
+static size_t touch_size(const char *path)
 {
-    size_t len = strlen(path);
-    struct touch *e = calloc(1, sizeof(*e) + len + 1);
+    return sizeof(struct touch) + strlen(path) + 1;
+}
+
+static struct touch *add_touch(struct store *s, struct txn *t, const char *path,
+                               uint64_t hash)
+{
+    struct touch *e = calloc(1, touch_size(path));
 
     if (!e)
         return NULL;
-    memcpy(e->path, path, len + 1);
+    strcpy(e->path, path);
     if (hmap_insert(&t->touched, &e->link, hash)) {
         free(e);
         return NULL;
     }
     *t->last = e;
     t->last = &e->next;
+    if (t->domid) {
+        store_lock(s);
+        book(s, t, touch_size(path));
+        store_unlock(s);
+    }
     return e;
 }
 
-static bool may_touch_more(struct view *v)
+/* -ENOSPC: too many nodes; -ENOMEM: too much memory. */
+static int may_touch_more(struct view *v, const char *path)
 {
     struct store *s = v->store;
-    bool ok;
+    uint32_t id = v->who->id;
+    int rc = 0;
 
     if (caller_privileged(v->who))
-        return true;
+        return 0;
     store_lock(s);
-    ok =
-        quota_allows(s, v->who->id, QUOTA_TXN_NODES, v->txn->touched.count + 1);
+    if (!quota_allows(s, id, QUOTA_TXN_NODES, v->txn->touched.count + 1))
+        rc = -ENOSPC;
+    else if (!quota_allows(s, id, QUOTA_MEMORY,
+                           sdom_memory(s, id) + touch_size(path)))
+        rc = -ENOMEM;
     store_unlock(s);
-    return ok;
+    return rc;
 }
 
 /* Adds the flags; whether that changed anything. */
@@ -171,11 +206,12 @@ int txn_touch(struct view *v, const char *path, unsigned int flags)
     uint64_t hash = hmap_hash(path, strlen(path));
     struct touch *e = find_touch(v->txn, path, hash);
     bool fresh = !e;
+    int rc = fresh ? may_touch_more(v, path) : 0;
 
-    if (fresh && !may_touch_more(v))
-        return -ENOSPC;
+    if (rc)
+        return rc;
     if (fresh)
-        e = add_touch(v->txn, path, hash);
+        e = add_touch(v->store, v->txn, path, hash);
     if (!e)
         return -ENOMEM;
     if (add_flags(e, flags) || fresh)

@@ -44,20 +44,26 @@ struct txn {
     struct hmap touched;
     struct touch *first, **last;
     struct deltas deltas;
-    bool doomed; /* in conflict with something before a restart */
+    uint32_t domid;  /* whose it is */
+    long booked;     /* bytes of paths and nodes, in its domain's memory */
+    long booked_new; /* of these, what nodes grew by */
+    bool doomed;     /* in conflict with something before a restart */
 };
 
-/* Takes a snapshot; NULL when out of memory. */
-struct txn *txn_create(struct store *s, uint32_t id);
+/* Takes a snapshot for a domain; NULL when out of memory. */
+struct txn *txn_create(struct store *s, uint32_t domid, uint32_t id);
 void txn_destroy(struct store *s, struct txn *t);
+
+/* Books what its nodes grew by; store->lock is held. */
+void txn_book_nodes(struct store *s, struct txn *t);
 
 #define TXN_WRITTEN 1u
 #define TXN_FIRE    2u
 #define TXN_EXACT   4u
 
 /*
- * Notes that path was looked at (flags 0) or changed.  -ENOMEM, or -ENOSPC
- * when an unprivileged caller touches too many.
+ * Notes that path was looked at (flags 0) or changed.  -ENOMEM, also for the
+ * memory quota, or -ENOSPC when an unprivileged caller touches too many.
  */
 int txn_touch(struct view *v, const char *path, unsigned int flags);
 

@@ -88,27 +88,39 @@ static void deliver(const struct watch *w, const char *path, size_t point_len)
     sconn_event(w->conn, path + w->hidden, w->token);
 }
 
-static void count_watch(struct sconn *c, long n)
+/* What a watch is charged for: also its path, though others may share it. */
+static size_t watch_size(const char *path, const char *token)
 {
-    struct sdom *d = sdom_get(c->store, c->who.id);
+    return sizeof(struct watch) + strlen(token) + 1 +
+           sizeof(struct watch_point) + strlen(path) + 1;
+}
 
-    c->store->nr_watches += n;
+static void count_watch(const struct watch *w, int n)
+{
+    struct store *s = w->conn->store;
+    struct sdom *d = sdom_get(s, w->conn->who.id);
+
+    s->nr_watches += n;
     if (!d)
         return;
     d->watches += n;
-    sdom_account(c->store, c->who.id, 0, n * (long)sizeof(struct watch));
-    sdom_gc(c->store, d);
+    sdom_account(s, d->id, 0, n * (long)watch_size(w->point->path, w->token));
 }
 
-static int watch_quota(struct sconn *c)
+static int watch_quota(struct sconn *c, const char *path, const char *token)
 {
     struct sdom *d = sdom_find(c->store, c->who.id);
+    long size = watch_size(path, token);
 
-    if (caller_privileged(&c->who) ||
-        quota_allows(c->store, c->who.id, QUOTA_WATCHES,
-                     (d ? d->watches : 0) + 1))
+    if (caller_privileged(&c->who))
         return 0;
-    return -ENOSPC;
+    if (!quota_allows(c->store, c->who.id, QUOTA_WATCHES,
+                      (d ? d->watches : 0) + 1))
+        return -ENOSPC;
+    if (!quota_allows(c->store, c->who.id, QUOTA_MEMORY,
+                      (d ? d->memory : 0) + size))
+        return -ENOMEM;
+    return 0;
 }
 
 int watch_add(struct sconn *c, const char *path, const char *token,
@@ -120,7 +132,7 @@ int watch_add(struct sconn *c, const char *path, const char *token,
 
     if (find_watch(c, path, token))
         return -EEXIST;
-    rc = watch_quota(c);
+    rc = watch_quota(c, path, token);
     if (rc)
         return rc;
     p = get_point(c->store, path);
@@ -138,7 +150,7 @@ int watch_add(struct sconn *c, const char *path, const char *token,
     w->depth = depth;
     cds_list_add(&w->at_point, &p->watches);
     cds_list_add(&w->of_conn, &c->watches);
-    count_watch(c, 1);
+    count_watch(w, 1);
     journal_watch(w);
     return 0;
 }
@@ -147,8 +159,8 @@ static void remove_watch(struct watch *w)
 {
     cds_list_del(&w->at_point);
     cds_list_del(&w->of_conn);
+    count_watch(w, -1);
     put_point(w->conn->store, w->point);
-    count_watch(w->conn, -1);
     free(w);
 }
 

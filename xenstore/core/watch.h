@@ -31,7 +31,8 @@ struct watch {
 
 /*
  * Adds a watch on an absolute or special path.  hidden: bytes of the path that
- * the client did not write (its home).  -EEXIST, -ENOSPC (quota), -ENOMEM.
+ * the client did not write (its home).  -EEXIST, -ENOSPC (quota), -ENOMEM
+ * (also for the memory quota).
  * The caller sends the first event, for the path itself.
  */
 int watch_add(struct sconn *c, const char *path, const char *token,

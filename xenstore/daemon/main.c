@@ -18,6 +18,7 @@
 #include "xenstore/daemon/hvlink.h"
 #include "xenstore/daemon/loop.h"
 #include "xenstore/daemon/socket.h"
+#include "xenstore/daemon/update.h"
 
 #define MAX_THREADS 16
 
@@ -47,9 +48,11 @@ struct options {
     unsigned int threads;
     bool trace;
     bool no_journal;
-    int listener; /* got by a live update, or -1 */
+    bool only_try; /* whether these are options */
+    int listener;  /* got by a live update, or -1 */
     char **argv;
     char *binary;    /* to go on with; NULL: stop */
+    char *arguments; /* of that; NULL: as before */
     char self[4096]; /* where this program was; it may be a newer one now */
 };
 
@@ -110,6 +113,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"trace", no_argument, NULL, 'v'},
         {"no-journal", no_argument, NULL, 'j'},
         {"resume", required_argument, NULL, 'R'},
+        {"try", no_argument, NULL, 'T'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
@@ -129,6 +133,8 @@ static int parse(int argc, char **argv, struct options *o)
             o->listener = atoi(optarg);
         if (c == 'j')
             o->no_journal = true;
+        if (c == 'T')
+            o->only_try = true;
         if (c == 'h') {
             fputs(usage, stdout);
             return 1;
@@ -137,7 +143,7 @@ static int parse(int argc, char **argv, struct options *o)
             return -1;
     }
     if (optind == argc && o->threads >= 1 && o->threads <= MAX_THREADS)
-        return 0;
+        return o->only_try;
     fprintf(stderr, "kxenstored: %s\n",
             optind < argc ? "takes no arguments" : "--threads must be 1 to 16");
     return -1;
@@ -267,39 +273,40 @@ static int keep_journal(struct store *s)
     return rc;
 }
 
+static int note_update(struct options *o, const char *binary,
+                       const char *arguments)
+{
+    o->binary = strdup(binary);
+    o->arguments = arguments ? strdup(arguments) : NULL;
+    if (o->binary && (o->arguments || !arguments))
+        return 0;
+    free(o->binary);
+    o->binary = NULL;
+    return -ENOMEM;
+}
+
 /* CONTROL live-update: the workers end, then hand_on() goes on. */
-static int start_live_update(void *ctx, const char *binary)
+static int start_live_update(void *ctx, const char *binary,
+                             const char *arguments)
 {
     struct stopper *st = ctx;
+    struct options *o = st->options;
+    int rc = 0;
 
     if (!st->task.worker->store->journal)
         return -ENOSYS; /* there is nothing to hand the state on in */
-    if (st->options->binary)
+    if (o->binary)
         return -EBUSY;
-    st->options->binary = strdup(binary ? binary : st->options->self);
-    if (!st->options->binary)
-        return -ENOMEM;
-    stopper_turn(&st->task, 0);
-    return 0;
-}
-
-/* The arguments of before, with the listener's descriptor behind them. */
-static char **resume_args(char **argv, char *fd)
-{
-    size_t n = 0;
-    char **args;
-
-    while (argv[n])
-        n++;
-    args = calloc(n + 3, sizeof(*args));
-    if (!args)
-        return NULL;
-    memcpy(args, argv, n * sizeof(*args));
-    if (n >= 3 && !strcmp(argv[n - 2], "--resume"))
-        n -= 2;
-    args[n++] = "--resume";
-    args[n] = fd;
-    return args;
+    if (!binary)
+        binary = o->self;
+    /* Once it is run there is no way back. */
+    if (arguments)
+        rc = update_try(binary, o->argv, arguments);
+    if (!rc)
+        rc = note_update(o, binary, arguments);
+    if (!rc)
+        stopper_turn(&st->task, 0);
+    return rc;
 }
 
 /*
@@ -309,21 +316,22 @@ static char **resume_args(char **argv, char *fd)
 static void hand_on(const struct options *o, struct store *s,
                     struct slistener *l)
 {
-    char number[16], **args;
+    struct update_args args;
+    char number[16];
     sigset_t none;
-    int fd;
+    int fd, rc;
 
     store_thread_enter();
     fd = slistener_hand_on(l);
     store_thread_leave();
     snprintf(number, sizeof(number), "%d", fd);
-    args = resume_args(o->argv, number);
-    if (fd < 0 || !args)
+    rc = update_args_make(&args, o->argv, o->arguments, "--resume", number);
+    if (fd < 0 || rc)
         return;
     store_log(s, "live update: going on as %s", o->binary);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    execv(o->binary, args);
+    execv(o->binary, args.list);
     store_log(s, "live update: cannot run %s: %s; stopping", o->binary,
               strerror(errno));
 }
