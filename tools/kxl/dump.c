@@ -120,12 +120,12 @@ static const struct kxl_command dump_command = {
     .args = "[-L] [--json] DOMAIN FILE",
     .brief = "write a domain's memory and registers to a file, for debuggers",
     .help =
-        "FILE becomes an ELF core: gdb reads it by the guest's virtual\n"
-        "addresses, one thread a vCPU, crash by its physical ones. Zero\n"
-        "pages are holes in it. The domain stands while it is written and\n"
-        "runs on afterwards; one that has crashed and is preserved is\n"
-        "dumped as well. FILE appears when it is complete; Ctrl-C gives up\n"
-        "and leaves nothing.\n"
+        "FILE becomes an ELF core for gdb: the guest's memory at its virtual\n"
+        "addresses, one thread a vCPU. (The program crash wants another\n"
+        "format of Xen guests.) Zero pages are holes in it. The domain\n"
+        "stands while it is written and runs on afterwards; one that has\n"
+        "crashed and is preserved is dumped as well. FILE appears when it\n"
+        "is complete; Ctrl-C gives up and leaves nothing.\n"
         "\n"
         "  -L, --live  let the domain run meanwhile: what is written first\n"
         "              and last may not fit together\n"
