@@ -48,7 +48,7 @@ linux_disk_modules() {
 
 # The guest's own words: no carriage returns, none of its kernel's lines.
 linux_check_log() {
-    ! grep -nE 'BUG:|WARNING:|Oops|Call Trace|soft lockup|rcu.*stall|general protection|hung_task|blocked for more' "$1" ||
+    ! grep -nE 'BUG:|WARNING: CPU|Oops|Call Trace|soft lockup|rcu.*stall|general protection|hung_task|blocked for more' "$1" ||
         fail "the kernel complained"
 }
 

@@ -481,7 +481,6 @@ static bool is_alone(const struct vcpu *v)
 void pv_to_guest(struct vcpu *v)
 {
     struct mon_vcpu *m = pv_mon_vcpu(v);
-    const struct trap_info *fault = &v->traps[14];
 
     m->user = v->user_mode;
     /* A stub that was interrupted has swapped it away: only if it changed. */
@@ -494,9 +493,11 @@ void pv_to_guest(struct vcpu *v)
     m->gs_kernel = v->gs_base_kernel;
     m->syscall_cb = v->syscall_cb;
     m->event_cb = v->event_cb;
-    m->fault_cb = fault->address;
-    m->masks =
-        (v->cb_mask >> CALLBACKTYPE_syscall & 1) | (TI_GET_IF(fault) ? 2 : 0);
+    m->masks = (v->cb_mask >> CALLBACKTYPE_syscall & 1ull) << MON_MASK_SYSCALL;
+    for (unsigned int i = 0; i < MON_NR_TRAPS; i++) {
+        m->trap_cb[i] = v->traps[i].address;
+        m->masks |= TI_GET_IF(&v->traps[i]) ? 1ull << i : 0;
+    }
     m->info =
         DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
     m->iopl = v->iopl == 1 ? 0x1000 : 0;

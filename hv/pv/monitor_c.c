@@ -339,20 +339,21 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
     if (mon_get_words(m->guest_rsp, f, 9))
         return SLOW;
     user = (f[5] & 3) == 3;
-    if ((f[6] & FL_TF) || !canonical(f[4]) ||
+    /* POPF on the way out would trap in the monitor. */
+    if (((f[6] & FL_TF) && !m->ring0) || !canonical(f[4]) ||
         (user && (!m->user_cr3 || ((uint16_t)f[5] != CS_USER &&
                                    (uint16_t)f[5] != CS_USER_LINUX))))
         return SLOW;
     r->rax = f[0];
-    if (!(f[3] & VGCF_in_syscall)) {
-        r->r11 = f[1];
-        r->rcx = f[2];
-    } else {
-        r->r11 = f[6];
-        r->rcx = f[4];
-    }
     r->rip = f[4];
     r->rflags = (f[6] & ~FL_RETURN) | FL_FIXED | FL_IF;
+    if (f[3] & VGCF_in_syscall) {
+        r->r11 = r->rflags;
+        r->rcx = r->rip;
+    } else {
+        r->r11 = f[1];
+        r->rcx = f[2];
+    }
     r->rsp = f[7];
     info(m)->evtchn_upcall_mask = !(f[6] & FL_IF);
     leave(m, r, user);
@@ -415,7 +416,7 @@ void mon_from_user(struct mon_regs *r)
     r->rsp = m->guest_rsp;
     if (!m->syscall_cb)
         broken(m, r);
-    bounce(m, r, true, m->syscall_cb, 0, m->masks & 1);
+    bounce(m, r, true, m->syscall_cb, 0, m->masks >> MON_MASK_SYSCALL & 1);
     leave(m, r, false);
 }
 
@@ -472,7 +473,7 @@ void mon_from_fault(struct mon_regs *r)
     m->count[MON_FAULTS]++;
     if (user)
         came_from_user(m);
-    if (in_monitor(f.rip) || !m->fault_cb)
+    if (in_monitor(f.rip) || !m->trap_cb[14])
         give_to_hv(m, r, &f, 14, user);
     if (!user && (f.error & ERR_P)) {
         switch (kernel_fault(m, cr2, f.error)) {
@@ -488,7 +489,7 @@ void mon_from_fault(struct mon_regs *r)
     info(m)->arch.cr2 = cr2;
     if (!user)
         f.error &= ~(uint64_t)ERR_U;
-    bounce(m, r, user, m->fault_cb, &f.error, m->masks & 2);
+    bounce(m, r, user, m->trap_cb[14], &f.error, m->masks >> 14 & 1);
     leave(m, r, false);
 }
 
@@ -545,6 +546,12 @@ void mon_from_protection(struct mon_regs *r)
 
 /* ---- hardware KVM ---- */
 
+/*
+ * What is the guest's business whatever raised it: divide error, int3, into,
+ * bound, x87, alignment, SIMD.
+ */
+#define OWN_TRAPS (1u << 0 | 1u << 3 | 1u << 4 | 1u << 5 | 3u << 16 | 1u << 19)
+
 /* A gate, from CPL3. */
 void mon_from_trap(struct mon_regs *r)
 {
@@ -558,6 +565,12 @@ void mon_from_trap(struct mon_regs *r)
         mon_from_protection(r);
     f = take_pushed(r);
     m->user = 0;
+    if (m->vector < MON_NR_TRAPS && (OWN_TRAPS >> m->vector & 1) &&
+        m->trap_cb[m->vector]) {
+        bounce(m, r, user, m->trap_cb[m->vector],
+               m->vector == 17 ? &f.error : 0, m->masks >> m->vector & 1);
+        leave(m, r, false);
+    }
     give_to_hv(m, r, &f, m->vector, user);
 }
 

@@ -19,6 +19,8 @@
  * There are no interrupts, and no NMI either: hv's VMs have no APIC.
  */
 
+#define FL_TF_RF 0x10100
+
 /* What IRETQ takes, in the page that user tables have as well. */
 #define IRET(word) PUSHED(MON_IRET_BELOW - 8 * (word))
 
@@ -69,7 +71,11 @@ resume0:
     call mon_resume
     ud2
 
-/* rdi = struct mon_regs, rsi = the CR3 to leave with, 0 = the current one. */
+/*
+ * rdi = struct mon_regs, rsi = the CR3 to leave with, 0 = the current one.  By
+ * SYSRET where rcx and r11 are rip and rflags anyway; but it cannot set RF, and
+ * with TF it would trap before the first instruction there, for ever.
+ */
 leave0:
     mov %rdi, %rsp
     mov %rsi, VD(MV_CR2)
@@ -80,6 +86,8 @@ leave0:
     jne 1f
     cmp %rcx, 8*MR_R11(%rsp)
     jne 1f
+    test $FL_TF_RF, %ecx
+    jnz 1f
     mov %rdx, VD(MV_GUEST_RSP)
     call restore_most
     mov 8*MR_RCX(%rsp), %rcx

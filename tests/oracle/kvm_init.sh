@@ -57,7 +57,7 @@ done
 say "kvm is up after $(cut -d ' ' -f 1 /proc/uptime) s"
 
 cat >/host/tmp/oracle/run <<'END'
-export HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
+export KXEN_TCG=tcg HOME=/tmp PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 cd /tmp/oracle/top || exit 1
 /tmp/oracle/build/bin/kxl check 2>&1 | sed 's/^/ORACLE check: /'
 tests/run --build /tmp/oracle/build --jobs 1 --suites kvm \

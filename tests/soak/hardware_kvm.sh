@@ -6,14 +6,16 @@
 # Debian's kernel with kvm-amd runs in QEMU's emulated AMD processor, and in it
 # our guests' tests, the same files that `make test` runs here.  There SYSCALL
 # enters ring 0, slot 256 works, and exceptions come by the hardware.
-# KXEN_ORACLE_TESTS is a regular expression on other tests to run there.
+# KXEN_ORACLE_TESTS is a regular expression on other tests to run there,
+# KXEN_ORACLE_CPU another processor for QEMU.
 set -u
 . "$KXEN_TOP/tests/lib.sh"
 . "$KXEN_TOP/tests/linux.sh"
 . "$KXEN_TOP/tests/oracle/oracle.sh"
 
-tests='kvm/(hello|smp|selftest|verify_(vbd|ata|virtio|virtio_ioeventfd)|uart'
-tests+='|console|shutdown|bad_(kernel|jump|ud2|triple|hypercall|ring|grant))$'
+tests='kvm/(hello|smp|pvgrub2|verify_(vbd|ata|virtio|virtio_ioeventfd)|uart'
+tests+='|console|shutdown|bad_(kernel|jump|ud2|triple|hypercall|ring|tables)'
+tests+='|linux_(cloud|isolation|smp|traps))$'
 tests=${KXEN_ORACLE_TESTS:-$tests}
 
 oracle_tools
@@ -27,9 +29,9 @@ cp "$KXEN_TOP/tests/oracle/kvm_init.sh" "$ROOT/init"
 chmod +x "$ROOT/init"
 initramfs=$(oracle_archive)
 oracle_say "booting"
-oracle_boot 2300 -cpu EPYC,+svm -M q35 -m 1536 -smp 2 \
+oracle_boot 2300 -cpu "${KXEN_ORACLE_CPU:-EPYC,+svm}" -M q35 -m 1536 -smp 2 \
     -kernel "$VMLINUZ" -initrd "$initramfs" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable kxen.scale=${KXEN_ORACLE_SCALE:-10} \
+    -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable kxen.scale=10 \
 kxen.top=$KXEN_TOP kxen.build=$KXEN_BUILD kxen.tests=$tests" \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap
 

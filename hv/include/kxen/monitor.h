@@ -115,6 +115,10 @@
 #define MON_SWAP_FAULT      1
 #define MON_SWAP_PROTECTION 2
 
+/* Traps that the monitor knows the guest's handlers of, and its masks. */
+#define MON_NR_TRAPS     20
+#define MON_MASK_SYSCALL 32
+
 /* Each trap stub is this long; the vector follows from rip. */
 #define MON_STUB_SIZE 16
 
@@ -179,11 +183,11 @@ struct mon_vcpu {
     uint64_t swap_rcx, swap_rdx[3];
 
     uint64_t user_cr3;
-    uint64_t kernel_sp, syscall_cb, event_cb, fault_cb;
+    uint64_t kernel_sp, syscall_cb, event_cb, trap_cb[MON_NR_TRAPS];
     uint64_t gs_user; /* the base that swaps in for user code */
     uint64_t gs_kernel;
     uint64_t info;      /* vcpu_info, directmap VA */
-    uint64_t masks;     /* bit 0 syscall, 1 page fault: mask events */
+    uint64_t masks;     /* which mask events: a bit per trap, the syscall */
     uint64_t max_pages; /* frames below are the guest's */
     uint64_t levels;    /* uint8_t[max_pages], directmap VA */
     uint64_t m2p;       /* uint64_t[], directmap VA */
