@@ -270,11 +270,21 @@ struct pushed {
     uint64_t error, rip, cs, rflags, rsp, ss;
 };
 
+/* The kernel's tables, and whatever was cached of any forgotten. */
+static void load_cr3(struct mon_vcpu *m)
+{
+    m->count[MON_CR3S]++;
+    m->flush = m->lazy = 0;
+    mon_load_cr3(m->kernel_cr3);
+}
+
 /* hv goes on with this trap from where it was raised. */
 static void __attribute__((noreturn))
 give_to_hv(struct mon_vcpu *m, struct mon_regs *r, const struct pushed *f,
            uint64_t vector, bool user)
 {
+    if (m->lazy)
+        load_cr3(m);
     m->error = f->error;
     m->rip = f->rip;
     m->rflags = f->rflags;
@@ -361,14 +371,6 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
 
 /* ---- the ways in ---- */
 
-/* The kernel's tables, and whatever was cached of any forgotten. */
-static void load_cr3(struct mon_vcpu *m)
-{
-    m->count[MON_CR3S]++;
-    m->flush = 0;
-    mon_load_cr3(m->kernel_cr3);
-}
-
 int mon_hypercall(struct mon_regs *r)
 {
     struct mon_vcpu *m = this_vcpu();
@@ -386,7 +388,7 @@ int mon_hypercall(struct mon_regs *r)
     else
         rc = simple_call(m, r->rax, a, &rax);
     /* However many of a list asked for it; also when hv does it all again. */
-    if (m->flush)
+    if (m->flush || (rc && m->lazy))
         load_cr3(m);
     if (rc)
         return SLOW;

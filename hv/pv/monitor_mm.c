@@ -139,6 +139,8 @@ static int write_pte(struct mon_vcpu *m, unsigned int level, uint64_t maddr,
         point(m, level, val))
         return SLOW;
     m->count[MON_PTES]++;
+    if (level != 1)
+        m->flush |= m->lazy;
     if (level && (val & PTE_P))
         val |= PTE_U | PTE_A;
     if (!keep_ad) {
@@ -222,13 +224,36 @@ int mon_update_va_mapping(struct mon_vcpu *m, const uint64_t a[6])
     return DONE;
 }
 
+/*
+ * Linux changes its text on tables of their own, thousands of times when it
+ * boots, and goes back to tables that have no user half.  There the CPU may
+ * stay on those it has, if the kernel is the same on both: till the next
+ * change to any tables, with one vCPU, on which nobody else can free them.
+ */
+static bool may_stay(const struct mon_vcpu *m, uint64_t gfn)
+{
+    const volatile uint64_t *to = at_maddr(gfn << 12);
+    const volatile uint64_t *on = at_maddr(m->kernel_cr3 & PTE_ADDR);
+
+    if (!m->alone || m->lazy || level_of(m, m->kernel_cr3 >> 12) != 4)
+        return false;
+    for (unsigned int i = 0; i < 256; i++)
+        if (to[i])
+            return false;
+    for (unsigned int i = 256; i < 512; i++)
+        if ((to[i] ^ on[i]) & ~(PTE_A | PTE_D))
+            return false;
+    return true;
+}
+
 static int new_baseptr(struct mon_vcpu *m, uint64_t gfn)
 {
     if (level_of(m, gfn) != 4)
         return SLOW;
     set_slots(m, gfn, false);
+    m->lazy = may_stay(m, gfn);
+    m->flush |= !m->lazy;
     m->kernel_cr3 = m->swap_rcx = gfn << 12;
-    m->flush = 1;
     return DONE;
 }
 
@@ -251,8 +276,10 @@ static int mmuext_one(struct mon_vcpu *m, const struct mmuext_op *op)
     case MMUEXT_PIN_L2_TABLE:
     case MMUEXT_PIN_L3_TABLE:
     case MMUEXT_PIN_L4_TABLE:
+        m->flush |= m->lazy;
         return pin(m, op->arg1.mfn, op->cmd - MMUEXT_PIN_L1_TABLE + 1);
     case MMUEXT_UNPIN_TABLE:
+        m->flush |= m->lazy;
         return unpin(m, op->arg1.mfn);
     case MMUEXT_NEW_BASEPTR:
         return new_baseptr(m, op->arg1.mfn);

@@ -200,6 +200,7 @@ struct mon_vcpu {
     uint64_t count[MON_NR_COUNTS];
     uint64_t fsgsbase; /* RDFSBASE and so on may be used */
     uint64_t flush;    /* CR3 is to be loaded before this hypercall ends */
+    uint64_t lazy;     /* CR3 may still be the one before kernel_cr3 */
 };
 
 /* In levels[]: the level, and whether the guest has pinned the table. */
