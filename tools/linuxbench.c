@@ -41,6 +41,7 @@
 #define PAGE         4096
 #define BIG          (1 << 20)
 #define QUEUE        32
+#define WARM         4 /* exchanges with a new child that are not counted */
 #define SETTLE_NS    10000000   /* between rows: who counts exits looks then */
 #define DISK_WAIT_NS 2000000000 /* for the disk to appear */
 #define MODULES_MAX  16
@@ -176,7 +177,7 @@ static void pipe_echo(int in, int out)
 static uint64_t run_pipe(struct bench *b, unsigned n)
 {
     int to[2], from[2];
-    uint64_t t, took = 0;
+    uint64_t t = 0, took = 0;
     char c = 0;
     pid_t pid;
 
@@ -189,10 +190,12 @@ static uint64_t run_pipe(struct bench *b, unsigned n)
         close(from[0]);
         pipe_echo(to[0], from[1]);
     }
-    t = now();
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n + WARM; i++) {
+        if (i == WARM)
+            t = now();
         if (write(to[1], &c, 1) != 1 || read(from[0], &c, 1) != 1)
             goto out;
+    }
     took = now() - t;
 out:
     close(to[0]);
@@ -235,9 +238,10 @@ static uint64_t run_switch(struct bench *b, unsigned n)
     *turn = 0;
     pid = fork();
     if (!pid) {
-        take_turns(turn, 1, turns);
+        take_turns(turn, 1, turns + WARM);
         _exit(0);
     }
+    take_turns(turn, 0, WARM);
     t = now();
     take_turns(turn, 0, turns);
     while (*turn)

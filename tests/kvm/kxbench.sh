@@ -64,6 +64,8 @@ for w in what:
 assert rows["kxen_getppid_monitor_syscalls"]["median"] >= 0.9
 assert rows["kxen_fault_monitor_page_faults"]["median"] >= 0.9
 assert rows["kxen_boot_hv_hypercall_s"]["median"] > 0
+# Text is patched on tables of their own some 8,800 times: there, and not back.
+assert rows["kxen_boot_monitor_cr3_loads"]["median"] < 13000
 END
 left=$(find "$KXEN_TEST_TMP" -name 'kxbench-*')
 [ -z "$left" ] || fail "scratch left behind: $left"
