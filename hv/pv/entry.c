@@ -502,6 +502,11 @@ void pv_to_guest(struct vcpu *v)
         DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
     m->iopl = v->iopl == 1 ? 0x1000 : 0;
     m->alone = is_alone(v);
+    /* Another vCPU could free the tables that this one has stayed on. */
+    if (m->lazy && !m->alone && !v->user_mode) {
+        m->lazy = 0;
+        update_sregs(v, change_cr3, v->cr3);
+    }
     m->vm_assist = atomic_load(&v->d->vm_assist);
     if (v->parked_cpl0)
         pv_hand_over(v, m);

@@ -315,6 +315,7 @@ go(struct mon_vcpu *m, struct mon_regs *r, bool user)
         u->rsp = r->rsp;
         u->rflags = r->rflags;
     }
+    m->lazy = 0; /* from user code it comes back on kernel_cr3 */
     m->user = 1;
     mon_leave_user(r, m->user_cr3 ? m->user_cr3 : m->kernel_cr3);
 }
