@@ -50,6 +50,7 @@ wait_for 20 nothing_left || {
     fail "a killed hv's files are still there"
 }
 grep -q 'hv has died' "$KXEN_RUN_DIR/host.log" || fail "host.log does not say so"
+expect 1 'host.log there says how' kxl list
 
 kxl host-start || fail "host-start after that"
 pids=("$(cat "$KXEN_RUN_DIR/host.lock")" "$(pid_of dom0)" "$(pid_of kxenstored)"

@@ -517,33 +517,6 @@ static void test_guest_map_failures_undo(void **state)
     assert_int_equal(map(g, 1, 8, GNTMAP_device_map, 0).status, GNTST_no_space);
 }
 
-/* As long as a guest can reach a page, its granter does not get it back. */
-static void xsa394_page_that_stays_in_reach_stays_pinned(void **state)
-{
-    struct caller g = fx_guest(2);
-    struct gnttab_map_grant_ref m;
-
-    (void)state;
-    grant(1, 8, 2, 5, GTF_permit_access);
-    grant(1, 9, 2, 6, GTF_permit_access);
-    m = map(g, 1, 8, GNTMAP_host_map, 0x3000);
-    assert_int_equal(m.status, 0);
-    fx.window_rc = -ENOMEM; /* hv cannot take the page away */
-    assert_int_equal(unmap(g, m.handle, 0x3000, 0), GNTST_no_space);
-    assert_int_equal(entry(1, 8)->flags,
-                     GTF_permit_access | GTF_reading | GTF_writing);
-    /* A failed map, too, when its page cannot be taken back. */
-    assert_int_equal(map(g, 1, 9, GNTMAP_host_map, 512 << 12).status,
-                     GNTST_general_error);
-    assert_int_equal(entry(1, 9)->flags,
-                     GTF_permit_access | GTF_reading | GTF_writing);
-    /* With the guest its reach ends. */
-    fx_kill(fx.doms[2]);
-    assert_int_equal(entry(1, 8)->flags, GTF_permit_access);
-    assert_int_equal(entry(1, 9)->flags, GTF_permit_access);
-    fx.window_rc = 0;
-}
-
 static int replace(struct caller c, grant_handle_t handle, uint64_t addr,
                    uint64_t new_addr)
 {
@@ -900,7 +873,6 @@ int main(void)
         T(test_guest_map_by_address),
         T(test_guest_map_over_a_page),
         T(test_guest_map_failures_undo),
-        T(xsa394_page_that_stays_in_reach_stays_pinned),
         T(test_unmap_and_replace),
         T(xsa227_misaligned_pte),
         T(test_granter_dies_mapped),

@@ -76,6 +76,20 @@ static struct client *client_wait(void)
     return NULL;
 }
 
+/* Who has lost one wants to know why, before another. */
+static void no_host(void)
+{
+    char log[512];
+    bool had_one =
+        !kxen_path(log, sizeof(log), "host.log") && !access(log, F_OK);
+
+    kxl_error(had_one ? "host.log there says how the last one ended; kxl "
+                        "create CFG or kxl host-start starts another"
+                      : "kxl create CFG starts one, kxl host-start starts it "
+                        "empty",
+              "no host runs in %s", kxen_run_dir());
+}
+
 struct client *client_open(bool start)
 {
     struct client *c = client_try();
@@ -94,8 +108,7 @@ struct client *client_open(bool start)
     if (hv_answers()) {
         kxl_say("dom0 has died; starting it again");
     } else if (!start) {
-        kxl_error("kxl create CFG starts one, kxl host-start starts it empty",
-                  "no host runs in %s", kxen_run_dir());
+        no_host();
         return NULL;
     }
     return host_start() ? NULL : client_wait();
