@@ -7,7 +7,8 @@ usage: session.py [--size ROWSxCOLUMNS] SCRIPT COMMAND [ARGUMENT]...
 Runs COMMAND on a terminal of its own, copies what it says to stdout and does
 what the lines of the file SCRIPT say:
 
-  expect REGEX     waits until what came since the last match has it
+  expect REGEX     waits until what came since the last match has it, colours
+                   and the like left out
   within SECONDS   how long the next ones may take (60)
   send TEXT        types it and return
   type TEXT        types it, with \\x1b and the like
@@ -27,6 +28,9 @@ import struct
 import sys
 import termios
 import time
+
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Failure(Exception):
@@ -57,7 +61,7 @@ class Session:
         text = data.decode("utf-8", "replace").replace("\r", "")
         sys.stdout.write(text)
         sys.stdout.flush()
-        self.text += text
+        self.text = ESCAPES.sub("", self.text + text)
         return bool(data)
 
     def deadline(self):
