@@ -32,6 +32,9 @@ install: all
 		cp -P $$so $(INSTALL_LIB)/kxen/; done
 	$(Q)cp $(B)/lib/pkgconfig/*.pc $(INSTALL_LIB)/kxen/pkgconfig/
 	$(Q)cp $(IMAGES) $(INSTALL_LIB)/kxen/guests/
+	$(Q)mkdir -p $(INSTALL_LIB)/kxen/bench
+	$(Q)cp $(B)/lib/bench/linuxbench $(B)/lib/bench/debian.sh \
+		$(INSTALL_LIB)/kxen/bench/
 	$(Q)cp hv/client/kxen.h $(INSTALL_INC)/
 	$(Q)cp tools/kxl.bash $(INSTALL_BASH)/kxl
 	$(Q)cp README.md LICENSE $(INSTALL_DOC)/
