@@ -14,7 +14,9 @@
 
 void cmd_dump_core(void *owner, struct request *req, json_t *args)
 {
-    bool live = json_is_true(json_object_get(args, "live"));
+    unsigned flags =
+        (json_is_true(json_object_get(args, "live")) ? DUMP_LIVE : 0) |
+        (json_is_true(json_object_get(args, "xen")) ? DUMP_XEN : 0);
     const char *file = arg_str(args, "file");
     struct dom *dom = arg_dom(owner, req, args);
     struct why why = {{0}, {0}};
@@ -26,7 +28,7 @@ void cmd_dump_core(void *owner, struct request *req, json_t *args)
     else if (dom->state != DOM_RUNNING && dom->state != DOM_PRESERVED)
         request_fail(req, NULL, "domain \"%s\" (%u) is %s", dom->cfg->name,
                      dom->domid, dom_state_name(dom->state));
-    else if (dump_start(dom, file, live, req, NULL, &why))
+    else if (dump_start(dom, file, flags, req, NULL, &why))
         request_fail(req, why.hint, "%s", why.text);
 }
 

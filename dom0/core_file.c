@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "dom0/core_file.h"
+#include "dom0/core_private.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -165,7 +165,7 @@ static int put_headers(struct head *h, const struct core_map *map, size_t notes,
     return rc;
 }
 
-static int write_all(int fd, const void *buf, size_t len, off_t at)
+int core_write_all(int fd, const void *buf, size_t len, off_t at)
 {
     const char *p = buf;
 
@@ -199,8 +199,8 @@ static int write_chunk(int fd, const uint8_t *buf, uint64_t nr, off_t at)
             continue;
         for (from = i; i + 1 < nr && !is_zero(buf + (i + 1) * CORE_PAGE);)
             i++;
-        rc = write_all(fd, buf + from * CORE_PAGE, (i + 1 - from) * CORE_PAGE,
-                       at + from * CORE_PAGE);
+        rc = core_write_all(fd, buf + from * CORE_PAGE,
+                            (i + 1 - from) * CORE_PAGE, at + from * CORE_PAGE);
     }
     return rc;
 }
@@ -215,8 +215,8 @@ static uint64_t next_data(const struct core_mem *mem, uint64_t gfn)
     return (uint64_t)at / CORE_PAGE;
 }
 
-static int write_memory(int fd, const struct core_mem *mem, off_t data,
-                        atomic_ullong *done)
+int core_write_memory(int fd, const struct core_mem *mem, off_t data,
+                      atomic_ullong *done)
 {
     uint8_t *buf = malloc(CHUNK);
     uint64_t gfn = 0, nr;
@@ -260,9 +260,9 @@ int core_write(int fd, const struct core_mem *mem, const struct core_map *map,
     if (!rc && ftruncate(fd, data + mem->nr_pages * CORE_PAGE))
         rc = -errno;
     if (!rc)
-        rc = write_all(fd, h.buf, h.len, 0);
+        rc = core_write_all(fd, h.buf, h.len, 0);
     if (!rc)
-        rc = write_memory(fd, mem, data, done);
+        rc = core_write_memory(fd, mem, data, done);
     if (!rc && fsync(fd))
         rc = -errno;
     free(h.buf);

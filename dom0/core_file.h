@@ -36,4 +36,10 @@ struct core_info {
 int core_write(int fd, const struct core_mem *mem, const struct core_map *map,
                const struct core_info *info, atomic_ullong *done);
 
+/*
+ * The same in Xen's own format, which needs no map: m2p as for core_walk().
+ */
+int core_write_xen(int fd, const struct core_mem *mem, const uint64_t *m2p,
+                   const struct core_info *info, atomic_ullong *done);
+
 #endif

@@ -34,7 +34,8 @@ struct dump_job {
     struct loop_timer tick;
     pthread_t thread;
     int ended_fd; /* eventfd: the thread has finished */
-    bool live, paused;
+    unsigned flags;
+    bool paused;
 
     /* The thread's. */
     uint32_t domid;
@@ -113,7 +114,9 @@ static int stop_vcpus(struct dump_job *job, struct core_vcpu *vcpus,
             usleep(CALM_US);
         }
     }
-    order_vcpus(job, vcpus);
+    /* In Xen's format the place is the vCPU's number. */
+    if (!(job->flags & DUMP_XEN))
+        order_vcpus(job, vcpus);
     return rc;
 }
 
@@ -163,17 +166,19 @@ static int write_core(struct dump_job *job, const struct core_mem *mem,
     unsigned i;
     int rc;
 
-    for (i = 0; i < job->nr_vcpus; i++)
+    for (i = 0; i < job->nr_vcpus && !(job->flags & DUMP_XEN); i++)
         leave_stub(mem, &vcpus[i]);
     job->doing = "read its page tables";
     m2p = core_read_m2p(mem, cr3, M2P_VA);
-    rc = core_walk(&map, mem, cr3, m2p);
-    free(m2p);
+    rc = job->flags & DUMP_XEN ? 0 : core_walk(&map, mem, cr3, m2p);
     job->left_out = map.left_out;
     job->cut = map.cut;
     job->doing = "write the dump";
-    if (!rc)
+    if (!rc && (job->flags & DUMP_XEN))
+        rc = core_write_xen(fd, mem, m2p, &info, &job->pages_done);
+    else if (!rc)
         rc = core_write(fd, mem, &map, &info, &job->pages_done);
+    free(m2p);
     core_map_free(&map);
     return rc;
 }
@@ -425,7 +430,7 @@ static int job_run(struct dump_job *job)
     return rc;
 }
 
-int dump_start(struct dom *dom, const char *path, bool live,
+int dump_start(struct dom *dom, const char *path, unsigned flags,
                struct request *req, dump_done_fn *done, struct why *why)
 {
     struct dump_job *job;
@@ -437,8 +442,9 @@ int dump_start(struct dom *dom, const char *path, bool live,
     if (!job)
         return why_set(why, -ENOMEM, NULL, "cannot start a dump: %s",
                        strerror(errno));
-    job->live = live;
-    job->paused = !live && dom->state == DOM_RUNNING && !is_paused(dom);
+    job->flags = flags;
+    job->paused =
+        !(flags & DUMP_LIVE) && dom->state == DOM_RUNNING && !is_paused(dom);
     rc = job_run(job);
     if (rc) {
         job_free(job);

@@ -13,14 +13,16 @@
 typedef void dump_done_fn(struct dom *dom, const char *path,
                           const struct why *why);
 
+#define DUMP_LIVE 1u /* the domain runs on meanwhile, else it is paused */
+#define DUMP_XEN  2u /* in Xen's own format */
+
 /*
  * Starts a dump of dom to path, an absolute name; the file is there whole or
- * not at all.  Unless live the domain is paused while it is written.  req (may
- * be NULL) hears of the progress and gets the answer, and the dump is given up
- * when it hangs up; done (may be NULL) is called before that.  0, or -Exxx with
- * why: then neither is used.
+ * not at all.  req (may be NULL) hears of the progress and gets the answer, and
+ * the dump is given up when it hangs up; done (may be NULL) is called before
+ * that.  0, or -Exxx with why: then neither is used.
  */
-int dump_start(struct dom *dom, const char *path, bool live,
+int dump_start(struct dom *dom, const char *path, unsigned flags,
                struct request *req, dump_done_fn *done, struct why *why);
 
 /* The domain is going: gives up its dump, if there is one. */

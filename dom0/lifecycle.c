@@ -237,7 +237,7 @@ static void act_with_core(struct dom *dom)
     int rc = dump_crash_path(dom, path, sizeof(path), &why);
 
     if (!rc)
-        rc = dump_start(dom, path, false, NULL, core_made, &why);
+        rc = dump_start(dom, path, 0, NULL, core_made, &why);
     if (rc) {
         dom0_warn("d%u: no memory dump: %s", dom->domid, why.text);
         act(dom);

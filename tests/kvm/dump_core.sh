@@ -43,6 +43,25 @@ if type gdb >/dev/null 2>&1; then
 else
     echo "no gdb: its part is left out"
 fi
+# Xen's format: its pages by number, the first of them the kernel's.
+kxl dump-core -x bad "$core.xen" || fail "dump-core -x"
+python3 - "$core.xen" "$GUESTS/badguest.elf" <<'END' || fail "-x writes no Xen dump"
+import struct, sys
+d = open(sys.argv[1], "rb").read()
+shoff, = struct.unpack_from("<Q", d, 40)
+phnum, _, shnum, strndx = struct.unpack_from("<4H", d, 56)
+sh = [struct.unpack_from("<IIQQQQIIQQ", d, shoff + 64 * i) for i in range(shnum)]
+at = {d[sh[strndx][4] + s[0]:].split(b"\0", 1)[0].decode(): s[4:6] for s in sh}
+assert phnum == 0
+off, size = at[".note.Xen"]
+magic, vcpus, pages, page = struct.unpack_from("<4Q", d, off + 32)
+assert (magic, vcpus, page) == (0xf00febed, 1, 4096), hex(magic)
+assert at[".xen_pages"][1] == pages * 4096 and at[".xen_p2m"][1] == pages * 16
+assert len(d) == sum(at[".xen_pages"])
+pfn, gfn = struct.unpack_from("<2Q", d, at[".xen_p2m"][0] + 16 * 5)
+assert pfn == gfn == 5
+assert b"badguest: %s" in d[at[".xen_pages"][0]:][:1 << 20]
+END
 kxl destroy bad || fail "destroy bad"
 
 image=$(make_image disk.img 4)

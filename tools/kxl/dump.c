@@ -38,7 +38,8 @@ static void show(void *arg, const char *event, const json_t *msg)
     }
 }
 
-static json_t *request_make(const char *domain, const char *file, bool live)
+static json_t *request_make(const char *domain, const char *file, bool live,
+                            bool xen)
 {
     char path[PATH_MAX + 2], cwd[PATH_MAX];
     json_t *req;
@@ -55,13 +56,15 @@ static json_t *request_make(const char *domain, const char *file, bool live)
     req = client_request("dump-core", domain);
     json_object_set_new(req, "file", json_string(path));
     json_object_set_new(req, "live", json_boolean(live));
+    json_object_set_new(req, "xen", json_boolean(xen));
     return req;
 }
 
-static int dump(const char *domain, const char *file, bool live, bool json)
+/* Takes req over. */
+static int dump(const char *domain, json_t *req, bool json)
 {
     struct progress p = {.domain = domain};
-    json_t *req = request_make(domain, file, live), *reply;
+    json_t *reply;
     struct client *c = req ? client_open(false) : NULL;
 
     if (!c) {
@@ -96,15 +99,19 @@ static int dump_run(const struct kxl_command *self, int argc, char **argv)
 {
     static const struct option longs[] = {
         {"live", no_argument, NULL, 'L'},
+        {"xen", no_argument, NULL, 'x'},
         {"json", no_argument, NULL, 'j'},
         {NULL, 0, NULL, 0},
     };
-    bool live = false, json = false;
+    bool live = false, xen = false, json = false;
+    json_t *req;
     int c;
 
-    while ((c = getopt_long(argc, argv, "Lj", longs, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "Lxj", longs, NULL)) != -1) {
         if (c == 'L')
             live = true;
+        else if (c == 'x')
+            xen = true;
         else if (c == 'j')
             json = true;
         else
@@ -112,23 +119,25 @@ static int dump_run(const struct kxl_command *self, int argc, char **argv)
     }
     if (argc - optind != 2)
         return kxl_usage(self);
-    return dump(argv[optind], argv[optind + 1], live, json);
+    req = request_make(argv[optind], argv[optind + 1], live, xen);
+    return req ? dump(argv[optind], req, json) : KXL_ERROR;
 }
 
 static const struct kxl_command dump_command = {
     .name = "dump-core",
-    .args = "[-L] [--json] DOMAIN FILE",
+    .args = "[-L] [-x] [--json] DOMAIN FILE",
     .brief = "write a domain's memory and registers to a file, for debuggers",
     .help =
         "FILE becomes an ELF core for gdb: the guest's memory at its virtual\n"
-        "addresses, one thread a vCPU. (The program crash wants another\n"
-        "format of Xen guests.) Zero pages are holes in it. The domain\n"
+        "addresses, one thread a vCPU. Zero pages are holes in it. The domain\n"
         "stands while it is written and runs on afterwards; one that has\n"
         "crashed and is preserved is dumped as well. FILE appears when it\n"
         "is complete; Ctrl-C gives up and leaves nothing.\n"
         "\n"
         "  -L, --live  let the domain run meanwhile: what is written first\n"
         "              and last may not fit together\n"
+        "  -x, --xen   in the format of Xen's own tools, for the program "
+        "crash\n"
         "  -j, --json  print what was done as JSON\n"
         "\n"
         "example: kxl dump-core web web.core\n"
