@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define LOOKS   16       /* before what was seen is taken off */
+#define LOOKS   4        /* before what was seen is taken off */
 #define SEEN    4096     /* bytes, likewise */
 #define WAIT_NS 10000000 /* a client short of room waits no longer */
 
