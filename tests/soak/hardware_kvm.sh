@@ -13,7 +13,7 @@ set -u
 . "$KXEN_TOP/tests/linux.sh"
 . "$KXEN_TOP/tests/oracle/oracle.sh"
 
-tests='kvm/(hello|smp|pvgrub2|verify_(vbd|ata|virtio|virtio_ioeventfd)|uart'
+tests='kvm/(hello|smp|answers|pvgrub2|verify_(vbd|ata|virtio|virtio_ioeventfd)|uart'
 tests+='|console|shutdown|bad_(kernel|jump|ud2|triple|hypercall|ring|tables)'
 tests+='|linux_(cloud|isolation|smp|traps))$'
 tests=${KXEN_ORACLE_TESTS:-$tests}
