@@ -18,7 +18,8 @@ def read(path):
     answers = collections.defaultdict(list)
     with open(path, encoding="utf-8", errors="replace") as f:
         for line in f:
-            name, colon, answer = line.strip().removeprefix("? ").partition(": ")
+            line = line.strip().removeprefix("? ")
+            name, colon, answer = line.partition(": ")
             if colon and "/" in name and not line.startswith("#"):
                 answers[name].append(answer)
     return answers
