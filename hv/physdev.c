@@ -22,8 +22,11 @@ static long physdev_set_iobitmap(struct caller *c, void *arg)
 {
     const struct physdev_set_iobitmap *op = arg;
 
-    (void)c;
-    return op->nr_ports > 65536 ? -EINVAL : 0;
+    if (op->nr_ports > 65536)
+        return -EINVAL;
+    c->v->io_bitmap = (uintptr_t)op->bitmap.p;
+    c->v->io_ports = op->nr_ports;
+    return 0;
 }
 
 /* Trapped IRQs are edges: there is nothing to end. */

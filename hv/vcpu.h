@@ -98,7 +98,8 @@ struct vcpu {
     uint64_t event_cb, failsafe_cb, syscall_cb;
     uint32_t cb_mask; /* callbacks (1 << CALLBACKTYPE_*) that mask events */
     bool user_mode;   /* the guest's user, not its kernel, was running */
-    bool parked_cpl0; /* KVM has it in the monitor: pv/ring0.c */
+    uint16_t user_cs, user_ss; /* its selectors; 0: as KVM has them */
+    bool parked_cpl0;          /* KVM has it in the monitor: pv/ring0.c */
     struct pv_resume resume;
     uint64_t cr3, user_cr3;
     uint64_t gdt_frames[16];
@@ -106,6 +107,8 @@ struct vcpu {
     uint64_t debugreg[8];
     uint64_t gs_base_kernel, gs_base_user, fs_base;
     unsigned int iopl;
+    uint64_t io_bitmap; /* where the guest has its user's, of io_ports bits */
+    unsigned int io_ports;
     uint64_t cr4, tsc_aux;           /* as the guest's kernel reads them */
     bool ts;                         /* CR0.TS, the same */
     struct vcpu_guest_context *init; /* until the first run */

@@ -73,10 +73,14 @@ static long register_callback(struct vcpu *v, const struct callback_register *r)
     case CALLBACKTYPE_syscall:
         v->syscall_cb = r->address;
         break;
+    case CALLBACKTYPE_nmi:
+        v->traps[2] = (struct trap_info){.vector = 2, .address = r->address};
+        TI_SET_IF(&v->traps[2], 1);
+        break;
     case CALLBACKTYPE_syscall32:
     case CALLBACKTYPE_sysenter:
-    case CALLBACKTYPE_nmi:
-        break; /* accepted: nothing raises them */
+        /* Nothing raises them: without, a kernel has its users do int. */
+        return -ENOSYS;
     default:
         return -ENOSYS;
     }
@@ -133,64 +137,6 @@ long do_fpu_taskswitch(struct caller *c, const uint64_t args[6])
     return c->v ? 0 : -ENOSYS;
 }
 
-#define DR6_ONES   0xffff0ff0ull
-#define DR6_ZEROS  0x1000ull
-#define DR7_ONES   0x400ull
-#define DR7_ZEROS  0xd800ull
-#define DR7_DETECT 0x2000ull
-#define DR7_IO     2u
-
-static bool breaks_on_io(uint64_t dr7)
-{
-    for (unsigned int i = 0; i < 4; i++)
-        if ((dr7 >> 2 * i & 3) && (dr7 >> (16 + 4 * i) & 3) == DR7_IO)
-            return true;
-    return false;
-}
-
-long pv_set_debugreg(struct vcpu *v, uint64_t reg, uint64_t val)
-{
-    switch (reg) {
-    case 0 ... 3:
-        if (!guest_va_ok(val))
-            return -EPERM;
-        v->debugreg[reg] = val;
-        return 0;
-    case 4:
-    case 6:
-        if (val >> 32)
-            return -EINVAL;
-        v->debugreg[6] = val & ~DR6_ZEROS;
-        return 0;
-    case 5:
-    case 7:
-        if (val >> 32)
-            return -EINVAL;
-        if ((val & DR7_DETECT) || breaks_on_io(val))
-            return -EPERM;
-        v->debugreg[7] = val & ~DR7_ZEROS;
-        return 0;
-    default:
-        return -ENODEV;
-    }
-}
-
-long pv_get_debugreg(const struct vcpu *v, uint64_t reg)
-{
-    switch (reg) {
-    case 0 ... 3:
-        return v->debugreg[reg];
-    case 4:
-    case 6:
-        return v->debugreg[6] | DR6_ONES;
-    case 5:
-    case 7:
-        return v->debugreg[7] | DR7_ONES;
-    default:
-        return -ENODEV;
-    }
-}
-
 long do_set_debugreg(struct caller *c, const uint64_t args[6])
 {
     return c->v ? pv_set_debugreg(c->v, args[0], args[1]) : -ENOSYS;
@@ -238,75 +184,6 @@ long do_set_segment_base(struct caller *c, const uint64_t args[6])
     if (!rc && ioctl(c->v->fd, KVM_SET_SREGS, &s) < 0)
         rc = -errno;
     return rc;
-}
-
-#define DESC_P        (1ull << 47)
-#define DESC_DPL      (3ull << 45)
-#define DESC_S        (1ull << 44)
-#define DESC_TYPE(d)  ((d) >> 40 & 0xf)
-#define DESC_CALLGATE 0xc
-#define DESC_RPL      (3ull << 16) /* of a gate's selector */
-
-/* As Xen lets it into a table: for ring 3.  -EINVAL: not at all. */
-static int descriptor_fix(uint64_t *desc)
-{
-    if (!(*desc & DESC_P))
-        return 0;
-    if (!(*desc & DESC_S)) {
-        if (DESC_TYPE(*desc) != DESC_CALLGATE)
-            return -EINVAL;
-        *desc |= DESC_RPL;
-        return 0;
-    }
-    *desc |= DESC_DPL;
-    return 0;
-}
-
-/* All of a page that is to be part of a GDT. */
-static int gdt_page_fix(struct domain *d, uint64_t gfn)
-{
-    uint64_t *desc = domain_frame(d, gfn);
-
-    for (unsigned int i = 0; i < FRAME_SIZE / sizeof(*desc); i++) {
-        uint64_t val = __atomic_load_n(&desc[i], __ATOMIC_RELAXED), was = val;
-
-        if (descriptor_fix(&val))
-            return -EINVAL;
-        if (val != was)
-            __atomic_store_n(&desc[i], val, __ATOMIC_RELAXED);
-    }
-    return 0;
-}
-
-long do_set_gdt(struct caller *c, const uint64_t args[6])
-{
-    unsigned int ents = args[1], nr = (ents + 511) / 512;
-    uint64_t frames[14];
-
-    if (!c->v)
-        return -ENOSYS;
-    if (args[1] > 14 * 512)
-        return -EINVAL;
-    if (copy_from_guest(c, frames, (guest_addr_t){args[0]}, nr * 8))
-        return -EFAULT;
-    for (unsigned int i = 0; i < nr; i++)
-        if (!domain_owns_frame(c->d, frames[i]) ||
-            gdt_page_fix(c->d, frames[i]))
-            return -EINVAL;
-    return pv_map_gdt(c->v, frames, nr);
-}
-
-long do_update_descriptor(struct caller *c, const uint64_t args[6])
-{
-    uint64_t maddr = args[0], desc = args[1];
-
-    if (!c->v)
-        return -ENOSYS;
-    if (maddr % 8 || !domain_owns_frame(c->d, maddr >> 12) ||
-        descriptor_fix(&desc))
-        return -EINVAL;
-    memcpy(c->d->mem + maddr, &desc, sizeof(desc));
-    return 0;
 }
 
 long do_vm_assist(struct caller *c, const uint64_t args[6])

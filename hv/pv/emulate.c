@@ -95,6 +95,21 @@ void pv_port_io(struct vcpu *v, uint16_t port, unsigned int size, bool write,
         memset(data, port == PORT_PIT2 ? 0 : 0xff, (size_t)size * count);
 }
 
+/* The kernel may always; its user as the kernel says. */
+static bool port_allowed(struct vcpu *v, const struct insn *i)
+{
+    struct caller c = {.d = v->d, .v = v};
+    uint16_t port = i->port_dx ? vcpu_regs(v)->rdx : i->imm, bits;
+    uint16_t wanted = ((1u << i->size) - 1) << (port & 7);
+
+    if (!v->user_mode || v->iopl >= 3)
+        return true;
+    if (port + i->size > v->io_ports ||
+        copy_from_guest(&c, &bits, GUEST_ADDR(v->io_bitmap + port / 8), 2))
+        return false;
+    return !(bits & wanted);
+}
+
 static bool port_insn(struct vcpu *v, const struct insn *i)
 {
     struct kvm_regs *r = vcpu_regs(v);
@@ -115,6 +130,8 @@ static bool string_step(struct vcpu *v, const struct insn *i)
     __u64 *at = out ? &r->rsi : &r->rdi;
     uint8_t buf[4];
 
+    if (v->user_mode && *at >> 47)
+        return false; /* the kernel's half, by the kernel's tables */
     if (out && copy_from_guest(&c, buf, GUEST_ADDR(*at), i->size))
         return false;
     pv_port_io(v, r->rdx, i->size, out, buf, 1);
@@ -181,17 +198,25 @@ static bool wrmsr(struct vcpu *v)
     return cpu_policy_wrmsr(v, r->rcx, get_edx_eax(r));
 }
 
+static bool run_port_insn(struct vcpu *v, struct insn *i)
+{
+    switch (i->kind) {
+    case INSN_IN:
+    case INSN_OUT:
+        return port_allowed(v, i) && port_insn(v, i);
+    case INSN_INS:
+    case INSN_OUTS:
+        return port_allowed(v, i) && port_string(v, i);
+    default:
+        return false;
+    }
+}
+
 static bool run_kernel_insn(struct vcpu *v, struct insn *i)
 {
     struct kvm_regs *r = vcpu_regs(v);
 
     switch (i->kind) {
-    case INSN_IN:
-    case INSN_OUT:
-        return port_insn(v, i);
-    case INSN_INS:
-    case INSN_OUTS:
-        return port_string(v, i);
     case INSN_MOV_FROM_CR:
         return read_cr(v, i->reg, gpr(r, i->gpr));
     case INSN_MOV_TO_CR:
@@ -281,7 +306,8 @@ bool pv_emulate(struct vcpu *v, unsigned int vector)
     /* #UD is for the forced prefix, and where KVM gives it for #GP. */
     if (vector == 6 && !i.forced && v->user_mode)
         return false;
-    done = run_any_insn(v, &i) || (!v->user_mode && run_kernel_insn(v, &i));
+    done = run_any_insn(v, &i) || run_port_insn(v, &i) ||
+           (!v->user_mode && run_kernel_insn(v, &i));
     if (done)
         vcpu_regs(v)->rip += i.len;
     return done;

@@ -245,6 +245,8 @@ int pv_vcpu_start(struct vcpu *v)
         rc = set_xcr0(v);
     zero_tsc_offset(v);
     set_initial_regs(v);
+    if (!rc && v->init->gdt_ents)
+        rc = pv_set_gdt(v, v->init->gdt_frames, v->init->gdt_ents);
     return rc;
 }
 
@@ -357,8 +359,19 @@ int pv_flush_tlb_mask(struct vcpu *v, uint64_t vcpus)
     return vcpus >> v->id & 1 ? pv_flush_tlb(v) : 0;
 }
 
+/* The code and stack of user code that is to run on. */
+static void user_segments(struct vcpu *v, struct kvm_sregs *s)
+{
+    if (!pv_load_user_segments(v, s))
+        ring3_segments(s);
+}
+
 static void change_mode(struct vcpu *v, struct kvm_sregs *s, uint64_t user)
 {
+    if (!user && v->parked_cpl0)
+        pv_user_segments(v, FLAT_CS64, FLAT_SS);
+    else if (!user && !v->user_cs)
+        pv_user_segments(v, s->cs.selector, s->ss.selector);
     if (user) {
         v->gs_base_kernel = s->gs.base;
         s->gs.base = v->gs_base_user;
@@ -370,7 +383,10 @@ static void change_mode(struct vcpu *v, struct kvm_sregs *s, uint64_t user)
         return; /* the monitor does the rest on its way out */
     if (v->user_cr3)
         s->cr3 = user ? v->user_cr3 : v->cr3;
-    ring3_segments(s);
+    if (user)
+        user_segments(v, s);
+    else
+        ring3_segments(s);
 }
 
 int pv_set_mode(struct vcpu *v, bool user)
@@ -501,6 +517,7 @@ void pv_to_guest(struct vcpu *v)
     m->info =
         DIRECTMAP_VA + ((uint8_t *)atomic_load(&v->vcpu_info) - v->d->mem);
     m->iopl = v->iopl == 1 ? 0x1000 : 0;
+    v->user_cs = 0; /* from now on, what KVM has */
     m->alone = is_alone(v);
     /* Another vCPU could free the tables that this one has stayed on. */
     if (m->lazy && !m->alone && !v->user_mode) {
@@ -545,12 +562,12 @@ static int bounce(struct vcpu *v, uint64_t handler, const uint32_t *error,
     if (error)
         frame[n++] = *error;
     frame[n++] = r->rip;
-    frame[n++] = (from_user ? FLAT_CS64 : FLAT_KERNEL_CS_SEEN) | saved_mask
-                                                                     << 32;
+    frame[n++] = (from_user ? v->user_cs : FLAT_KERNEL_CS_SEEN) | saved_mask
+                                                                      << 32;
     frame[n++] = (r->rflags & ~(RFLAGS_IF | RFLAGS_IOPL)) |
                  (saved_mask ? 0 : RFLAGS_IF) | (v->iopl == 1 ? 0x1000ull : 0);
     frame[n++] = r->rsp;
-    frame[n++] = FLAT_SS;
+    frame[n++] = from_user ? v->user_ss : FLAT_SS;
     sp -= n * 8;
     if (copy_to_guest(&c, GUEST_ADDR(sp), frame, n * 8)) {
         domain_crash(v->d, "v%u: no room for a frame at rsp %#lx (rip %#llx)",
@@ -634,9 +651,11 @@ static bool rung_by_monitor(struct vcpu *v, const char *what)
 
 static void leave_cpl0(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
 {
-    (void)v;
     (void)arg;
-    ring3_segments(s);
+    if (v->user_mode)
+        user_segments(v, s);
+    else
+        ring3_segments(s);
 }
 
 void pv_syscall_exit(struct vcpu *v)
@@ -716,6 +735,8 @@ static void page_fault(struct vcpu *v, uint64_t va, uint32_t error)
 /* Any but a page fault. */
 static void trap(struct vcpu *v, unsigned int vector, uint32_t error)
 {
+    if (vector == 1)
+        pv_debug_trap(v, vcpu_regs(v)->rflags & RFLAGS_TF);
     if ((vector != 13 && vector != 6) || !pv_emulate(v, vector))
         pv_inject_trap(v, vector, error);
 }
@@ -736,6 +757,7 @@ void pv_trap_exit(struct vcpu *v)
            sizeof(f));
     if (vector == 14)
         cr2 = read_cr2(v);
+    pv_user_segments(v, f.cs, f.ss);
     update_sregs(v, leave_cpl0, 0);
     r->rip = f.rip;
     r->rsp = f.rsp;
@@ -757,10 +779,12 @@ void pv_trap_exit(struct vcpu *v)
         trap(v, vector, has_error_code(vector) ? f.error : 0);
 }
 
-static void load_user_cr3(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
+static void back_to_user(struct vcpu *v, struct kvm_sregs *s, uint64_t arg)
 {
     (void)arg;
-    s->cr3 = v->user_cr3;
+    if (v->user_cr3)
+        s->cr3 = v->user_cr3;
+    user_segments(v, s);
 }
 
 void pv_fault_exit(struct vcpu *v)
@@ -771,6 +795,7 @@ void pv_fault_exit(struct vcpu *v)
     if (!rung_by_monitor(v, "fault"))
         return;
     v->user_mode = m->ss;
+    pv_user_segments(v, m->user_cs, m->user_ss);
     r->rip = m->rip;
     r->rsp = m->rsp;
     r->rflags = m->rflags | RFLAGS_FIXED;
@@ -787,8 +812,8 @@ void pv_fault_exit(struct vcpu *v)
     else
         trap(v, m->vector & (NR_TRAPS - 1), m->error);
     /* Settled without the kernel: back on the tables for user code. */
-    if (v->user_mode && v->user_cr3 && !v->parked_cpl0)
-        update_sregs(v, load_user_cr3, 0);
+    if (v->user_mode && !v->parked_cpl0)
+        update_sregs(v, back_to_user, 0);
 }
 
 void pv_broken_exit(struct vcpu *v)
@@ -853,8 +878,10 @@ long do_iret(struct caller *c, const uint64_t args[6])
     r->rflags = (f.rflags & ~(RFLAGS_IOPL | RFLAGS_VM | RFLAGS_NT)) |
                 RFLAGS_FIXED | RFLAGS_IF;
     atomic_load(&v->vcpu_info)->evtchn_upcall_mask = !(f.rflags & RFLAGS_IF);
-    if ((f.cs & 3) == 3)
+    if ((f.cs & 3) == 3) {
+        pv_user_segments(v, f.cs, f.ss);
         pv_set_mode(v, true);
+    }
     regs_dirty(v);
     return 0;
 }

@@ -142,7 +142,7 @@ static int map_range(struct domain *d, uint64_t l3, uint64_t va, uint64_t gfn,
 
 static uint64_t block_va(unsigned int id)
 {
-    return MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE;
+    return pv_vcpu_va(id);
 }
 
 /*
@@ -185,6 +185,9 @@ static int map_block(struct domain *d, unsigned int id, bool user)
     if (!rc)
         rc = map_range(d, l3, block_va(id) + MON_GDT_OFF + 14 * FRAME_SIZE,
                        d->pv->gdt_gfn, 2, SYSTEM_DATA);
+    for (unsigned int i = 0; i < 14 && !rc; i++)
+        rc = map_page(d, l3, block_va(id) + MON_GDT_OFF + i * FRAME_SIZE,
+                      d->pv->gdt_gfn + 1, SYSTEM_DATA & ~PTE_RW);
     if (!rc)
         rc = map_range(d, l3, block_va(id) + MON_VTEXT_OFF, d->pv->text_gfn,
                        MON_TEXT_PAGES,
@@ -231,23 +234,32 @@ static uint64_t l1_of(struct domain *d, uint64_t l3, uint64_t va)
     return l2[(va >> 21) & 511] & PTE_ADDR;
 }
 
-int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr)
+/* The entry of the page there, if frame is 0 an empty one. */
+static uint64_t descriptor_page(const struct domain *d, uint64_t frame)
+{
+    uint64_t empty = (d->pv->gdt_gfn + 1) << 12;
+
+    return frame ? frame << 12 | SYSTEM_DATA : empty | (SYSTEM_DATA & ~PTE_RW);
+}
+
+int pv_map_descriptors(struct vcpu *v, uint64_t off, unsigned int pages,
+                       const uint64_t *frames, unsigned int nr)
 {
     struct domain *d = v->d;
-    uint64_t va = block_va(v->id) + MON_GDT_OFF;
+    uint64_t va = block_va(v->id) + off;
     uint64_t l1[2] = {l1_of(d, d->pv->slot_l3[0], va),
                       l1_of(d, d->pv->user_l3, va)};
-    struct pte_write w[28];
+    struct pte_write w[2 * MON_LDT_PAGES];
     int rc;
 
-    for (unsigned int i = 0; i < 28; i++) {
-        unsigned int page = i % 14;
+    for (unsigned int i = 0; i < 2 * pages; i++) {
+        unsigned int page = i % pages;
 
         w[i].how = MON_PTE_STORE;
-        w[i].maddr = l1[i / 14] + 8 * (((va >> 12) & 511) + page);
-        w[i].val = page < nr ? frames[page] << 12 | SYSTEM_DATA : 0;
+        w[i].maddr = l1[i / pages] + 8 * (((va >> 12) & 511) + page);
+        w[i].val = descriptor_page(d, page < nr ? frames[page] : 0);
     }
-    rc = pv_write_ptes(v, w, 28);
+    rc = pv_write_ptes(v, w, 2 * pages);
     return rc ? rc : pv_flush_tlb(v);
 }
 
@@ -334,6 +346,8 @@ static void fill_mon_vcpu(struct domain *d, unsigned int id)
         m->slot_kernel[i] = pv_slot_entry(d, i, false);
     m->slot_user = pv_slot_entry(d, 0, true);
     m->nr_vcpus = d->max_vcpus;
+    m->user_cs = FLAT_CS64;
+    m->user_ss = FLAT_SS;
     m->ring0 = pv_ring0(d);
     /* On software KVM they work at CPL3, whatever CR4 says. */
     m->fsgsbase = !pv_ring0(d) || d->hv->host->fsgsbase;

@@ -589,7 +589,7 @@ static long mmuext(struct caller *c, const struct mmuext_op *op)
     case MMUEXT_UNMARK_SUPER:
         return -EOPNOTSUPP;
     case MMUEXT_SET_LDT:
-        return op->arg2.nr_ents ? -EINVAL : 0;
+        return pv_set_ldt(v, op->arg1.linear_addr, op->arg2.nr_ents);
     case MMUEXT_CLEAR_PAGE:
         return clear_page(v, op->arg1.mfn);
     case MMUEXT_COPY_PAGE:

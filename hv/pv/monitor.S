@@ -242,15 +242,23 @@ mon_leave_kernel:
     mov VD(MV_GUEST_RSP), %rsp
     jmp *VD(MV_RIP)
 
-/* void mon_leave_user(regs, cr3): what is missing stands in struct mon_user. */
+/*
+ * void mon_leave_user(regs, cr3, far): what is missing stands in struct
+ * mon_user; far: by its far pointer, into 32-bit code.
+ */
 mon_leave_user:
     cmpb $0, VD(MV_RING0)
     jne leave0
     mov %rdi, %rsp
     mov %rsi, VD(MV_CR2)
+    lea monitor_start + (user_resume - user_start)(%rip), %rcx
+    test %edx, %edx
+    jz 1f
+    lea monitor_start + (user_resume_far - user_start)(%rip), %rcx
+1:  mov %rcx, VD(MV_RIP)
     call restore_most
     lea monitor_start + MON_UDATA_OFF - MON_VTEXT_OFF + MU_RFLAGS(%rip), %rcx
-    lea monitor_start + (user_resume - user_start)(%rip), %rdx
+    mov VD(MV_RIP), %rdx
     mov VD(MV_CR2), %rsi
     jmp call
 
@@ -442,6 +450,16 @@ user_resume:
     mov UD(MU_RDX), %rdx
     mov UD(MU_RSI), %rsi
     jmp *UD(MU_RIP)
+user_resume_far:
+    mov UD(MU_DS), %ds
+    mov UD(MU_DS), %es
+    popf
+    mov UD(MU_SS), %ss
+    mov UD(MU_RSP), %rsp
+    mov UD(MU_RCX), %rcx
+    mov UD(MU_RDX), %rdx
+    mov UD(MU_RSI), %rsi
+    ljmp *UD(MU_FAR)
     .balign 4096, 0xf4
 monitor_end:
 

@@ -26,6 +26,7 @@
 /* A flat 64-bit segment of the guest's own GDT, for which ours does. */
 #define CS_USER_LINUX 0x33
 #define SS_FLAT       0xe02b
+#define SS_SYSEXIT    0xe03b /* what SYSEXIT makes of it */
 
 #define ERR_P 1u
 #define ERR_W 2u
@@ -218,10 +219,10 @@ static void bounce(struct mon_vcpu *m, struct mon_regs *r, bool user,
     if (error)
         f[n++] = *error;
     f[n++] = r->rip;
-    f[n++] = (user ? CS_USER : CS_KERNEL) | masked << 32;
+    f[n++] = (user ? m->user_cs : CS_KERNEL) | masked << 32;
     f[n++] = (r->rflags & ~(FL_IF | FL_IOPL)) | (masked ? 0 : FL_IF) | m->iopl;
     f[n++] = r->rsp;
-    f[n++] = SS_FLAT;
+    f[n++] = user ? m->user_ss : SS_FLAT;
     sp -= n * 8;
     for (i = 0; i < n; i++)
         if (mon_put_word(sp + 8 * i, f[i]))
@@ -252,15 +253,24 @@ static struct mon_user *user_data(void)
     return (void *)(block_text() + MON_UDATA_OFF - MON_VTEXT_OFF);
 }
 
+static bool flat_code(uint64_t cs)
+{
+    return cs == CS_USER || cs == CS_USER_LINUX;
+}
+
 /*
  * From user code.  It left by words that user code on other vCPUs can read as
- * long as they stand there: no longer than it runs.
+ * long as they stand there: no longer than it runs.  Flat selectors are those
+ * that SYSEXIT made.
  */
-static void came_from_user(struct mon_vcpu *m)
+static void came_from_user(struct mon_vcpu *m, uint64_t cs, uint64_t ss)
 {
     volatile uint64_t *w = (void *)user_data();
+    bool flat = flat_code((uint16_t)cs);
 
     m->user = 0;
+    m->user_cs = flat ? CS_USER : (uint16_t)cs;
+    m->user_ss = flat ? SS_FLAT : (uint16_t)ss;
     for (unsigned int i = 0; i < sizeof(struct mon_user) / sizeof(*w); i++)
         w[i] = 0;
 }
@@ -314,10 +324,19 @@ go(struct mon_vcpu *m, struct mon_regs *r, bool user)
         u->rip = r->rip;
         u->rsp = r->rsp;
         u->rflags = r->rflags;
+        u->far_rip = r->rip;
+        u->far_cs = m->user_cs;
+        u->ss = m->user_ss;
+        /*
+         * Software KVM brings 32-bit code here with null data segments:
+         * whatever they were, it goes on with its stack's.
+         */
+        u->ds = m->user_ss == SS_SYSEXIT ? SS_FLAT : m->user_ss;
     }
     m->lazy = 0; /* from user code it comes back on kernel_cr3 */
     m->user = 1;
-    mon_leave_user(r, m->user_cr3 ? m->user_cr3 : m->kernel_cr3);
+    mon_leave_user(r, m->user_cr3 ? m->user_cr3 : m->kernel_cr3,
+                   !flat_code(m->user_cs));
 }
 
 /* To r, whose segment bases are there, or to the event handler first. */
@@ -352,9 +371,13 @@ static int iret(struct mon_vcpu *m, struct mon_regs *r)
     user = (f[5] & 3) == 3;
     /* POPF on the way out would trap in the monitor. */
     if (((f[6] & FL_TF) && !m->ring0) || !canonical(f[4]) ||
-        (user && (!m->user_cr3 || ((uint16_t)f[5] != CS_USER &&
-                                   (uint16_t)f[5] != CS_USER_LINUX))))
+        (user && (!m->user_cr3 ||
+                  (!flat_code((uint16_t)f[5]) && (m->ring0 || f[4] >> 32)))))
         return SLOW;
+    if (user) {
+        m->user_cs = (uint16_t)f[5];
+        m->user_ss = (uint16_t)f[8];
+    }
     r->rax = f[0];
     r->rip = f[4];
     r->rflags = (f[6] & ~FL_RETURN) | FL_FIXED | FL_IF;
@@ -413,7 +436,7 @@ void mon_from_user(struct mon_regs *r)
     struct mon_vcpu *m = this_vcpu();
 
     m->count[MON_SYSCALLS]++;
-    came_from_user(m);
+    came_from_user(m, CS_USER, SS_FLAT);
     r->rip = r->rcx;
     r->rflags = r->r11;
     r->rsp = m->guest_rsp;
@@ -475,7 +498,7 @@ void mon_from_fault(struct mon_regs *r)
 
     m->count[MON_FAULTS]++;
     if (user)
-        came_from_user(m);
+        came_from_user(m, f.cs, f.ss);
     if (in_monitor(f.rip) || !m->trap_cb[14])
         give_to_hv(m, r, &f, 14, user);
     if (!user && (f.error & ERR_P)) {
@@ -532,7 +555,7 @@ void mon_from_protection(struct mon_regs *r)
 
     m->count[MON_GPS]++;
     if (user)
-        came_from_user(m);
+        came_from_user(m, f.cs, f.ss);
     if (!user && !in_monitor(f.rip) && (f.rip & 4095) <= 4088 &&
         !mon_get_words(f.rip, &insn, 1)) {
         if ((uint8_t)insn == INSN_CLI || (uint8_t)insn == INSN_STI) {
@@ -567,7 +590,8 @@ void mon_from_trap(struct mon_regs *r)
     if (m->vector == 13)
         mon_from_protection(r);
     f = take_pushed(r);
-    m->user = 0;
+    if (user)
+        came_from_user(m, f.cs, f.ss);
     if (m->vector < MON_NR_TRAPS && (OWN_TRAPS >> m->vector & 1) &&
         m->trap_cb[m->vector]) {
         bounce(m, r, user, m->trap_cb[m->vector],

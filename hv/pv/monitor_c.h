@@ -37,7 +37,8 @@ int mon_put(uint64_t va, uint64_t val);
 void mon_out(uint32_t port, uint32_t val);
 void mon_load_cr3(uint64_t cr3);
 void mon_leave_kernel(struct mon_regs *r) __attribute__((noreturn));
-void mon_leave_user(struct mon_regs *r, uint64_t cr3) __attribute__((noreturn));
+void mon_leave_user(struct mon_regs *r, uint64_t cr3, bool far)
+    __attribute__((noreturn));
 void mon_give_up_fault(struct mon_regs *r) __attribute__((noreturn));
 void mon_give_up_broken(struct mon_regs *r) __attribute__((noreturn));
 

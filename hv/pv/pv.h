@@ -15,6 +15,7 @@
 
 #define FLAT_KERNEL_CS_SEEN 0xe030 /* what a frame shows: RPL 0 */
 #define FLAT_CS64           0xe033
+#define LINUX_CS64          0x33 /* the same in the guest's own GDT */
 #define FLAT_SS             0xe02b
 #define MON_CS              0xe008 /* CPL0, for the trap stubs */
 #define MON_SS              0xe010
@@ -128,11 +129,22 @@ struct pte_write {
 };
 int pv_write_ptes(struct vcpu *v, const struct pte_write *w, unsigned int n);
 
+/* The block of a vCPU in hv's slot. */
+static inline uint64_t pv_vcpu_va(unsigned int id)
+{
+    return MON_VA + MON_VCPU_OFF + id * (uint64_t)MON_VCPU_STRIDE;
+}
+
 /*
- * Shows the nr frames of the guest's GDT in v's descriptor window.  Own thread.
- * 0, or -Exxx.
+ * Shows nr frames of the guest's in a window of `pages` at off in v's block;
+ * the rest of it is empty.  Own thread.  0, or -Exxx.
  */
-int pv_map_gdt(struct vcpu *v, const uint64_t *frames, unsigned int nr);
+int pv_map_descriptors(struct vcpu *v, uint64_t off, unsigned int pages,
+                       const uint64_t *frames, unsigned int nr);
+
+/* The GDT, the LDT of v: checked and shown.  Own thread.  0, or -Exxx. */
+int pv_set_gdt(struct vcpu *v, const uint64_t *frames, unsigned int ents);
+long pv_set_ldt(struct vcpu *v, uint64_t va, uint64_t ents);
 
 /* Makes v (calling thread) forget cached translations. */
 int pv_flush_tlb(struct vcpu *v);
@@ -184,11 +196,23 @@ bool pv_fix_fault(struct vcpu *v, uint64_t va, uint32_t error);
 /* MMUEXT_NEW_BASEPTR. */
 long pv_new_baseptr(struct vcpu *v, uint64_t gfn);
 
+/* Notes in DR6 why #DB was raised, before the guest asks. */
+void pv_debug_trap(struct vcpu *v, bool stepping);
+
 /* Enters the handler of `vector` as Xen would; crashes without one. */
 void pv_inject_trap(struct vcpu *v, unsigned int vector, uint32_t error);
 
 /* Switches between the guest's kernel and its user. */
 int pv_set_mode(struct vcpu *v, bool user);
+
+/* The selectors that user code was, or is to be, interrupted with. */
+void pv_user_segments(struct vcpu *v, uint16_t cs, uint16_t ss);
+
+/*
+ * Puts them into s, from the tables that s has; false if they are the flat
+ * ones, or lead to nothing.
+ */
+bool pv_load_user_segments(struct vcpu *v, struct kvm_sregs *s);
 
 /* Makes cr3 the current one in KVM and in v. */
 int pv_load_cr3(struct vcpu *v, uint64_t cr3);

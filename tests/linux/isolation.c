@@ -15,7 +15,7 @@
 #define TEXT        (0xffff808000100000ull + 0x30000)
 #define TEXT_PAGES  12
 #define WAY_OUT     0x200u /* user code's own part of page 0 */
-#define WAY_OUT_LEN 0x80u
+#define WAY_OUT_LEN 0xc0u
 
 static sigjmp_buf back;
 static char signal_stack[65536];

@@ -38,6 +38,8 @@
 #define MON_CSTACK_PAGES 2
 #define MON_VIDT_OFF     0x0a000
 #define MON_GDT_OFF      0x10000 /* 16 pages: guest's GDT, then Xen's */
+#define MON_LDT_OFF      0x60000
+#define MON_LDT_PAGES    16
 /* The text once more, so that what it reaches relative to rip is the vCPU's. */
 #define MON_VTEXT_OFF 0x30000
 /* In the text's page 0 and, for user code, in the page put in its place. */
@@ -109,6 +111,9 @@
 #define MU_RIP        0x18
 #define MU_RSP        0x20
 #define MU_RFLAGS     0x28
+#define MU_FAR        0x30
+#define MU_SS         0x38
+#define MU_DS         0x40
 
 /* Of swap_rdx, where to: */
 #define MON_SWAP_USER       0
@@ -197,6 +202,8 @@ struct mon_vcpu {
     uint64_t alone; /* no other vCPU has ever run */
     uint64_t iopl;
     uint64_t vm_assist; /* VMASST_TYPE_* bits */
+    /* Selectors of the guest's user, as its kernel shall see them. */
+    uint64_t user_cs, user_ss;
     uint64_t count[MON_NR_COUNTS];
     uint64_t fsgsbase; /* RDFSBASE and so on may be used */
     uint64_t flush;    /* CR3 is to be loaded before this hypercall ends */
@@ -216,6 +223,9 @@ struct mon_vcpu {
 /* What user code sees of it: registers for the last step out to it. */
 struct mon_user {
     uint64_t rcx, rdx, rsi, rip, rsp, rflags;
+    uint32_t far_rip; /* into 32-bit code: a far pointer */
+    uint16_t far_cs;
+    uint64_t ss, ds;
 };
 
 /* One entry of the queue: store val at directmap address va, of low bits how.
@@ -224,6 +234,10 @@ struct mon_pte_write {
     uint64_t va, val;
 };
 
+_Static_assert(__builtin_offsetof(struct mon_user, far_rip) == MU_FAR &&
+                   __builtin_offsetof(struct mon_user, ss) == MU_SS &&
+                   __builtin_offsetof(struct mon_user, ds) == MU_DS,
+               "mon_user layout");
 _Static_assert(sizeof(struct mon_header) == 176, "mon_header layout");
 _Static_assert(__builtin_offsetof(struct mon_vcpu, resume_rip) == MV_RIP &&
                    __builtin_offsetof(struct mon_vcpu, error) == MV_FRAME &&
