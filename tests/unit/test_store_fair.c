@@ -35,7 +35,8 @@ static void refill(struct flooder *f)
     struct xenstore_domain_interface *p = &f->page;
 
     p->rsp_cons = p->rsp_prod;
-    while (f->on && p->req_prod - p->req_cons < XENSTORE_RING_SIZE) {
+    while (__atomic_load_n(&f->on, __ATOMIC_RELAXED) &&
+           p->req_prod - p->req_cons < XENSTORE_RING_SIZE) {
         p->req[MASK_XENSTORE_IDX(p->req_prod++)] = f->requests[f->at++];
         f->at %= f->len;
     }

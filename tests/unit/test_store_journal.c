@@ -24,6 +24,7 @@ static struct {
     struct sring *ring;
     char journal[64];
     bool gone; /* the domain died meanwhile */
+    bool busy; /* the machine still has its ring as the dead store's */
 } m;
 
 static int host_introduce(void *ctx, uint32_t domid, uint64_t gfn,
@@ -32,6 +33,8 @@ static int host_introduce(void *ctx, uint32_t domid, uint64_t gfn,
     (void)ctx;
     assert_int_equal(gfn, 77);
     assert_int_equal(port, 5);
+    if (m.busy)
+        return -EINVAL;
     m.ring = calloc(1, sizeof(*m.ring));
     assert_int_equal(sring_init(m.ring, sf.s, domid, &m.page, 3), 0);
     *conn = &m.ring->conn;
@@ -260,6 +263,27 @@ static void test_domain_that_ended(void **state)
     sf_is(sf_path(c, XS_IS_DOMAIN_INTRODUCED, 0, "3"), "F");
     sf_is(sf_read(c, 0, "/local/domain/3/data/x"), "ENOENT");
     sf_close(c);
+}
+
+/* A domain whose ring is late keeps all it has and goes on with it. */
+static void test_ring_is_late(void **state)
+{
+    struct sf_conn *c;
+
+    (void)state;
+    introduce();
+    sf_is(ASK(XS_WRITE, 0, "data/x\0001"), "OK");
+    m.busy = true;
+    die_and_return();
+    c = sf_open(0);
+    sf_is(sf_path(c, XS_IS_DOMAIN_INTRODUCED, 0, "3"), "T");
+    sf_is(sf_read(c, 0, "/local/domain/3/data/x"), "1");
+    sf_close(c);
+    m.busy = false;
+    pthread_mutex_lock(&sf.s->admin);
+    sdom_adopt_all(sf.s);
+    pthread_mutex_unlock(&sf.s->admin);
+    sf_is(ASK(XS_READ, 0, "data/x"), "1");
 }
 
 static void test_ignored_stays_ignored(void **state)
@@ -498,6 +522,7 @@ int main(void)
             test_ring_keeps_watches_and_transactions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_domain_that_ended, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_ring_is_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ignored_stays_ignored, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_stream, setup, teardown),

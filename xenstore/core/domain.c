@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "xenstore/core/conn.h"
@@ -359,14 +360,38 @@ unsigned int sdom_list(struct store *s, uint32_t *ids, unsigned int max)
     return nr;
 }
 
-/* Whether the domain is the one the journal speaks of. */
-static bool same_domain(struct store *s, const struct sdom *d)
+/* The domain is the one the journal speaks of: 1, 0 if not, or -Exxx. */
+static int same_domain(struct store *s, const struct sdom *d)
 {
     uint8_t handle[16];
+    int rc = -ESRCH;
 
-    if (!s->host->identify || s->host->identify(s->host_ctx, d->id, handle))
-        return false;
+    if (s->host->identify)
+        rc = s->host->identify(s->host_ctx, d->id, handle);
+    if (rc)
+        return rc == -ESRCH ? 0 : rc;
     return !memcmp(handle, d->handle, sizeof(handle));
+}
+
+/*
+ * A domain that is there keeps what it has, even if its ring cannot be had
+ * now: a hypervisor may not have noticed yet that the store before is dead.
+ */
+static void adopt_one(struct store *s, struct sdom *d)
+{
+    int same = same_domain(s, d), rc = same;
+
+    if (!same) {
+        sdom_release(s, d->id, "it ended while the store was down");
+        return;
+    }
+    if (same > 0)
+        rc = adopt(s, d, d->gfn, d->port);
+    if (rc)
+        store_log(s, "domain %u: its ring cannot be had yet: %s; trying again",
+                  d->id, strerror(-rc));
+    else
+        store_log(s, "domain %u: its ring goes on", d->id);
 }
 
 void sdom_adopt_all(struct store *s)
@@ -380,11 +405,7 @@ void sdom_adopt_all(struct store *s)
         store_lock(s);
         d = sdom_find(s, ids[n]);
         store_unlock(s);
-        if (!d->conn->parked)
-            continue;
-        if (!same_domain(s, d) || adopt(s, d, d->gfn, d->port))
-            sdom_release(s, ids[n], "it ended while the store was down");
-        else
-            store_log(s, "domain %u: its ring goes on", ids[n]);
+        if (d->conn->parked)
+            adopt_one(s, d);
     }
 }

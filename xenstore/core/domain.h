@@ -49,7 +49,8 @@ int sdom_set_target(struct store *s, uint32_t domid, uint32_t target);
 
 /*
  * Connects the rings that a journal left parked, and releases those whose
- * domain is gone.  Called with store->admin held and store->lock not.
+ * domain is gone; to be called again for those that it could not connect.
+ * Called with store->admin held and store->lock not.
  */
 void sdom_adopt_all(struct store *s);
 

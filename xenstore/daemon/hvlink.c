@@ -302,7 +302,10 @@ static bool check_turn(struct stask *t, uint32_t events)
         return false;
     }
     pthread_mutex_lock(&s->admin);
-    link_up(l);
+    if (l->session)
+        sdom_adopt_all(s);
+    else
+        link_up(l);
     pthread_mutex_unlock(&s->admin);
     return false;
 }
