@@ -116,6 +116,8 @@ struct vcpu {
     const void *time_written_at; /* the vcpu_info that has the time */
     uint64_t time_written_ns;
     bool io_pending;   /* an I/O instruction is not finished: finish_io() */
+    uint64_t soft_rip; /* where int3 may wait, and how often it did in a row */
+    unsigned int soft_waits;
     uint64_t out_next; /* rip behind the OUT of the current doorbell exit */
     uint64_t exits[NR_EXIT_KINDS];
     uint64_t upcalls;

@@ -23,6 +23,7 @@
 #define RFLAGS_FIXED 0x2ull
 #define RFLAGS_TF    0x100ull
 #define RFLAGS_IF    0x200ull
+#define RFLAGS_DF    0x400ull
 #define RFLAGS_IOPL  0x3000ull
 #define RFLAGS_NT    0x4000ull
 #define RFLAGS_RF    0x10000ull
@@ -583,15 +584,6 @@ static int bounce(struct vcpu *v, uint64_t handler, const uint32_t *error,
     return 0;
 }
 
-static bool exception_waits(struct vcpu *v)
-{
-    struct kvm_vcpu_events e;
-
-    if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &e) < 0)
-        return false;
-    return e.exception.injected || e.exception.pending;
-}
-
 void pv_deliver_upcall(struct vcpu *v)
 {
     struct vcpu_info *vi = atomic_load(&v->vcpu_info);
@@ -602,11 +594,12 @@ void pv_deliver_upcall(struct vcpu *v)
      * The monitor, or a trap on its way to hv, is not to be disturbed, and
      * may have looked for events already: try again soon.
      */
-    if (pv_in_monitor(v, vcpu_regs(v)->rip) || exception_waits(v)) {
+    if (!pv_may_interrupt(v)) {
         vcpu_kick_later(v);
         return;
     }
     v->upcalls++;
+    v->soft_waits = 0;
     bounce(v, v->event_cb, NULL, true);
 }
 
@@ -634,7 +627,9 @@ static void user_syscall(struct vcpu *v)
         domain_crash(v->d, "v%u: a system call, but no callback for it", v->id);
         return;
     }
-    bounce(v, v->syscall_cb, NULL, v->cb_mask & 1u << CALLBACKTYPE_syscall);
+    if (!bounce(v, v->syscall_cb, NULL,
+                v->cb_mask & 1u << CALLBACKTYPE_syscall))
+        vcpu_regs(v)->rflags &= ~RFLAGS_DF; /* as SYSCALL does for Linux */
 }
 
 /* A doorbell that only the monitor's own code may ring. */

@@ -441,7 +441,7 @@ stub_protection:
 user_start:
     .fill MON_LSTAR_OFF, 1, 0xf4
     int3
-    .balign 64, 0xf4
+    .fill MON_STEP_OUT_OFF - MON_LSTAR_OFF - 1, 1, 0xf4
 #define UD(field) user_start + MON_UDATA_OFF - MON_VTEXT_OFF + field(%rip)
 user_resume:
     popf

@@ -15,6 +15,7 @@
 
 #define FL_IF     0x200ull
 #define FL_TF     0x100ull
+#define FL_DF     0x400ull
 #define FL_NT     0x4000ull
 #define FL_IOPL   0x3000ull
 #define FL_FIXED  0x2ull
@@ -443,6 +444,9 @@ void mon_from_user(struct mon_regs *r)
     if (!m->syscall_cb)
         broken(m, r);
     bounce(m, r, true, m->syscall_cb, 0, m->masks >> MON_MASK_SYSCALL & 1);
+    /* Kernels clear it by SYSCALL's mask where there is no Xen. */
+    r->rflags &= ~FL_DF;
+    r->r11 = r->rflags;
     leave(m, r, false);
 }
 

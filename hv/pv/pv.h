@@ -173,6 +173,12 @@ void pv_triple_fault(struct vcpu *v);
 /* True if rip is in v's monitor: nothing may be delivered now. */
 bool pv_in_monitor(const struct vcpu *v, uint64_t rip);
 
+/*
+ * True if nothing is in the way of an upcall: v is not in the monitor, or is
+ * taken out of it here, and no exception waits.  Own thread.
+ */
+bool pv_may_interrupt(struct vcpu *v);
+
 /* Pushes an event upcall if one is due and the guest takes it. */
 void pv_deliver_upcall(struct vcpu *v);
 

@@ -44,6 +44,8 @@
 #define MON_VTEXT_OFF 0x30000
 /* In the text's page 0 and, for user code, in the page put in its place. */
 #define MON_LSTAR_OFF 0x200
+/* In that page, from here on: the last step out to user code. */
+#define MON_STEP_OUT_OFF 0x240
 
 /*
  * Doorbells: I/O ports that the monitor's code writes.
