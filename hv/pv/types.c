@@ -58,17 +58,25 @@ static void mark_roots(struct domain *d, uint8_t *found)
     }
 }
 
-/* Without memory for it, all stays as it is thought to be. */
+/*
+ * Without memory for it, all stays as it is thought to be.  So does what other
+ * vCPUs have pinned or linked meanwhile: they know better.
+ */
 static void recount(struct domain *d)
 {
-    uint8_t *levels = d->pv->pt_level, *found = calloc(d->max_pages, 1);
+    uint8_t *levels = d->pv->pt_level, *found = calloc(d->max_pages, 2);
+    uint8_t *before;
 
     if (!found)
         return;
+    before = found + d->max_pages;
+    memcpy(before, levels, d->max_pages);
     mark_roots(d, found);
     for (uint64_t gfn = 0; gfn < d->max_pages; gfn++)
-        if (!(levels[gfn] & MON_LEVEL_PINNED))
-            levels[gfn] = found[gfn];
+        if (!(before[gfn] & MON_LEVEL_PINNED) && before[gfn] != found[gfn])
+            __atomic_compare_exchange_n(&levels[gfn], &before[gfn], found[gfn],
+                                        false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED);
     free(found);
 }
 
