@@ -12,6 +12,8 @@
 
 #define CPUID_MAX 256
 #define BIT_SMEP  (1u << 7)
+#define BIT_VMX   (1u << 5)
+#define BIT_SVM   (1u << 2)
 
 static int read_cpuid(struct kvm_host *h)
 {
@@ -24,8 +26,13 @@ static int read_cpuid(struct kvm_host *h)
         return -errno;
     h->xcr0 = 3;
     for (uint32_t i = 0; i < h->cpuid->nent; i++) {
-        const struct kvm_cpuid_entry2 *e = &h->cpuid->entries[i];
+        struct kvm_cpuid_entry2 *e = &h->cpuid->entries[i];
 
+        /* Whoever gets to CPL0 there is not to find a hypervisor's tools. */
+        if (e->function == 1)
+            e->ecx &= ~BIT_VMX;
+        if (e->function == 0x80000001)
+            e->ecx &= ~BIT_SVM;
         if (e->function == 0xd && e->index == 0)
             h->xcr0 = (uint64_t)e->edx << 32 | e->eax;
         if (e->function == 7 && e->index == 0) {

@@ -288,7 +288,9 @@ static size_t fetch(struct vcpu *v, uint8_t *buf)
     size_t n = 0;
 
     for (; n < INSN_MAX; n++) {
-        if (pv_walk(v, cr3, rip + n, false, &maddr))
+        /* An address that is none is not another one's instruction. */
+        if ((int64_t)((rip + n) << 16) >> 16 != (int64_t)(rip + n) ||
+            pv_walk(v, cr3, rip + n, false, &maddr))
             break;
         buf[n] = v->d->mem[maddr];
     }
