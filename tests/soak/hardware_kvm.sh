@@ -15,7 +15,7 @@ set -u
 
 tests='kvm/(hello|smp|answers|pvgrub2|verify_(vbd|ata|virtio|virtio_ioeventfd)|uart'
 tests+='|console|shutdown|bad_(kernel|jump|ud2|triple|hypercall|ring|tables)'
-tests+='|linux_(cloud|isolation|smp|traps))$'
+tests+='|linux_(cloud|hostile|isolation|smp|traps))$'
 tests=${KXEN_ORACLE_TESTS:-$tests}
 
 oracle_tools
