@@ -119,7 +119,7 @@ long do_multicall(struct caller *c, const uint64_t args[6])
 
     if (n > MULTICALL_MAX)
         return -EINVAL;
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = c->v ? c->v->done_calls : 0; i < n; i++) {
         struct multicall_entry e;
         guest_addr_t at = guest_addr_index(list, i, sizeof(e));
         uint64_t a[6] = {0};
@@ -135,6 +135,8 @@ long do_multicall(struct caller *c, const uint64_t args[6])
             e.result = -EINVAL;
         else
             e.result = hypercall_dispatch(c, e.op, a);
+        if (c->v)
+            c->v->done_ops = 0; /* of the first alone */
         if (copy_to_guest(c, at, &e, sizeof(e)))
             return -EFAULT;
     }

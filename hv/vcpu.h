@@ -102,6 +102,9 @@ struct vcpu {
     bool parked_cpl0;          /* KVM has it in the monitor: pv/ring0.c */
     struct pv_resume resume;
     uint64_t cr3, user_cr3;
+    atomic_bool in_guest; /* the tables it is on are the monitor's to say */
+    /* Of a list that the monitor has begun; not to be believed. */
+    uint64_t done_calls, done_ops;
     uint64_t gdt_frames[16];
     unsigned int gdt_ents;
     uint64_t debugreg[8];

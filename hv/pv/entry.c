@@ -499,6 +499,7 @@ void pv_to_guest(struct vcpu *v)
 {
     struct mon_vcpu *m = pv_mon_vcpu(v);
 
+    atomic_store(&v->in_guest, true);
     m->user = v->user_mode;
     /* A stub that was interrupted has swapped it away: only if it changed. */
     if (m->kernel_cr3 != v->cr3)
@@ -542,6 +543,7 @@ void pv_from_guest(struct vcpu *v)
     v->kernel_sp = m->kernel_sp;
     v->gs_base_user = m->gs_user;
     v->gs_base_kernel = m->gs_kernel;
+    atomic_store(&v->in_guest, false);
 }
 
 /* Writes a bounce frame and points the guest at its handler. */
@@ -611,10 +613,14 @@ void pv_hypercall_exit(struct vcpu *v)
     uint64_t args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
     uint64_t nr = r->rax;
     const struct hypercall_desc *h = hypercall_lookup(nr);
+    struct mon_vcpu *m = pv_mon_vcpu(v);
     struct caller c = {.d = v->d, .v = v};
     long rc;
 
     r->rip = v->out_next;
+    v->done_calls = m->done_calls;
+    v->done_ops = m->done_ops;
+    m->done_calls = m->done_ops = 0;
     rc = hypercall_dispatch(&c, nr, args);
     if (!h || !h->keeps_rax)
         vcpu_regs(v)->rax = rc;

@@ -195,16 +195,23 @@ static long check_foreign(struct caller *c, uint64_t domid)
     return rc;
 }
 
+/* How many of a list's n elements the monitor has done. */
+static uint32_t done_ops(const struct vcpu *v, uint64_t n)
+{
+    return v->done_ops < n ? v->done_ops : n;
+}
+
 long do_mmu_update(struct caller *c, const uint64_t args[6])
 {
     guest_addr_t list = {args[0]}, done_at = {args[2]};
     uint64_t n = args[1];
     struct batch *b;
-    uint32_t i = 0;
+    uint32_t i;
     long rc = 0;
 
     if (!c->v)
         return -ENOSYS;
+    i = done_ops(c->v, n);
     rc = check_foreign(c, (domid_t)args[3]);
     if (rc)
         return rc;
@@ -603,11 +610,12 @@ long do_mmuext_op(struct caller *c, const uint64_t args[6])
 {
     guest_addr_t list = {args[0]}, done_at = {args[2]};
     uint64_t n = args[1];
-    uint32_t i = 0;
+    uint32_t i;
     long rc = 0;
 
     if (!c->v)
         return -ENOSYS;
+    i = done_ops(c->v, n);
     rc = check_foreign(c, (domid_t)args[3]);
     if (rc)
         return rc;

@@ -186,9 +186,10 @@ static int multicall(struct mon_vcpu *m, const uint64_t a[6])
 
     if (a[1] > LIST_MAX)
         return SLOW;
-    for (uint64_t i = 0; i < a[1]; i++) {
+    for (uint64_t i = 0; i < a[1]; i++, m->done_calls++) {
         uint64_t at = a[0] + 64 * i;
 
+        m->done_ops = 0;
         if (mon_get_words(at, e, 8) || simple_call(m, e[0], &e[2], &result) ||
             mon_put_word(at + 8, result))
             return SLOW;
@@ -406,6 +407,7 @@ int mon_hypercall(struct mon_regs *r)
     if (m->user)
         return SLOW;
     m->count[MON_HYPERCALLS]++;
+    m->done_calls = m->done_ops = 0;
     if (r->rax == __HYPERVISOR_iret)
         return iret(m, r);
     if (r->rax == __HYPERVISOR_multicall)

@@ -154,31 +154,31 @@ static int write_pte(struct mon_vcpu *m, unsigned int level, uint64_t maddr,
     return DONE;
 }
 
+static int mmu_one(struct mon_vcpu *m, uint64_t ptr, uint64_t val)
+{
+    switch (ptr & 7) {
+    case MMU_NORMAL_PT_UPDATE:
+    case MMU_PT_UPDATE_PRESERVE_AD:
+        return write_pte(m, level_of(m, ptr >> 12), ptr & ~7ull, val, ptr & 2);
+    case MMU_MACHPHYS_UPDATE:
+        if (ptr >> 12 >= m->max_pages)
+            return SLOW;
+        ((uint64_t *)m->m2p)[ptr >> 12] = val;
+        return DONE;
+    default:
+        return SLOW;
+    }
+}
+
 int mon_mmu_update(struct mon_vcpu *m, const uint64_t a[6])
 {
     uint64_t u[2];
 
     if (a[3] != DOMID_SELF || a[1] > LIST_MAX)
         return SLOW;
-    for (uint64_t i = 0; i < a[1]; i++) {
-        if (mon_get_words(a[0] + 16 * i, u, 2))
+    for (uint64_t i = 0; i < a[1]; i++, m->done_ops++)
+        if (mon_get_words(a[0] + 16 * i, u, 2) || mmu_one(m, u[0], u[1]))
             return SLOW;
-        switch (u[0] & 7) {
-        case MMU_NORMAL_PT_UPDATE:
-        case MMU_PT_UPDATE_PRESERVE_AD:
-            if (write_pte(m, level_of(m, u[0] >> 12), u[0] & ~7ull, u[1],
-                          u[0] & 2))
-                return SLOW;
-            break;
-        case MMU_MACHPHYS_UPDATE:
-            if (u[0] >> 12 >= m->max_pages)
-                return SLOW;
-            ((uint64_t *)m->m2p)[u[0] >> 12] = u[1];
-            break;
-        default:
-            return SLOW;
-        }
-    }
     if (!a[2])
         return DONE;
     /* 32 bits, and the guest's: read, change, write. */
@@ -314,7 +314,7 @@ int mon_mmuext_op(struct mon_vcpu *m, const uint64_t a[6])
 
     if (a[3] != DOMID_SELF || a[1] > LIST_MAX || a[2])
         return SLOW;
-    for (uint64_t i = 0; i < a[1]; i++)
+    for (uint64_t i = 0; i < a[1]; i++, m->done_ops++)
         if (mon_get_words(a[0] + sizeof(u) * i, u.word, 3) ||
             mmuext_one(m, &u.op))
             return SLOW;

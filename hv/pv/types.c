@@ -45,22 +45,27 @@ static void mark_roots(struct domain *d, uint8_t *found)
     for (unsigned int i = 0; i < d->max_vcpus; i++) {
         const struct vcpu *v = d->vcpu[i];
         const struct mon_vcpu *m = v ? pv_mon_vcpu(v) : NULL;
+        uint64_t kernel, user;
+        bool guest;
 
         if (!m || !v->started)
             continue;
-        /* A running one's are the monitor's, another's are ours. */
-        mark(d, found, v->cr3 >> 12, 4);
-        mark(d, found, (m->kernel_cr3 & PTE_ADDR) >> 12, 4);
-        if (v->user_cr3)
-            mark(d, found, v->user_cr3 >> 12, 4);
-        if (m->user_cr3)
-            mark(d, found, (m->user_cr3 & PTE_ADDR) >> 12, 4);
+        /*
+         * A running one's are the monitor's, another's are ours.  What the
+         * other of them says may have become a page of data.
+         */
+        guest = atomic_load(&v->in_guest);
+        kernel = guest ? m->kernel_cr3 : v->cr3;
+        user = guest ? m->user_cr3 : v->user_cr3;
+        mark(d, found, (kernel & PTE_ADDR) >> 12, 4);
+        if (user)
+            mark(d, found, (user & PTE_ADDR) >> 12, 4);
     }
 }
 
 /*
- * Without memory for it, all stays as it is thought to be.  So does what other
- * vCPUs have pinned or linked meanwhile: they know better.
+ * Without memory for it, all stays as it is thought to be; so does what another
+ * vCPU's monitor changes in the meantime.
  */
 static void recount(struct domain *d)
 {

@@ -339,6 +339,36 @@ static void lists(void)
     list("for DOMID_XEN", ops, 1, NULL, DOMID_XEN);
 }
 
+/*
+ * Pins in lists with something that takes a hypervisor another way: what is
+ * done is done once.
+ */
+static void pins_in_lists(void)
+{
+    struct frame t = table(7, 0);
+    struct mmuext_op ops[4] = {{.cmd = MMUEXT_PIN_L1_TABLE},
+                               {.cmd = MMUEXT_UNPIN_TABLE},
+                               {.cmd = MMUEXT_PIN_L1_TABLE},
+                               {.cmd = MMUEXT_MARK_SUPER}};
+    char extra[XEN_EXTRAVERSION_LEN];
+    struct multicall_entry calls[2] = {
+        {.op = __HYPERVISOR_mmuext_op,
+         .args = {(unsigned long)ops, 3, 0, DOMID_SELF}},
+        {.op = __HYPERVISOR_xen_version,
+         .args = {XENVER_extraversion, (unsigned long)extra}}};
+
+    for (unsigned int i = 0; i < 3; i++)
+        ops[i].arg1.mfn = t.mfn;
+    list("pin, unpin, pin, no such operation", ops, 4, NULL, DOMID_SELF);
+    unpin("pinned before what went wrong", t.mfn);
+    answer(hypercall(__HYPERVISOR_multicall, (unsigned long)calls, 2, 0, 0, 0),
+           "multicall/a pin and more");
+    for (unsigned int i = 0; i < 2; i++)
+        answer((long)calls[i].result, "multicall/a pin and more, result %u", i);
+    unpin("pinned by a multicall", t.mfn);
+    table_free(&t);
+}
+
 void answers_pins(void)
 {
     entries();
@@ -350,4 +380,5 @@ void answers_pins(void)
     ldts();
     copies();
     lists();
+    pins_in_lists();
 }

@@ -210,6 +210,11 @@ struct mon_vcpu {
     uint64_t fsgsbase; /* RDFSBASE and so on may be used */
     uint64_t flush;    /* CR3 is to be loaded before this hypercall ends */
     uint64_t lazy;     /* CR3 may still be the one before kernel_cr3 */
+    /*
+     * What of a list is done when hv shall do the rest: calls of a multicall,
+     * then elements of an mmu_update's or mmuext_op's.  A pin is no pin twice.
+     */
+    uint64_t done_calls, done_ops;
 };
 
 /* In levels[]: the level, and whether the guest has pinned the table. */
