@@ -24,6 +24,9 @@ no_host() {
 ended() { # An orphan may stay a zombie where init does not reap.
     [ "$(awk '{ print $3 }' "/proc/$1/stat" 2>/dev/null || echo Z)" = Z ]
 }
+hv_gone() { # Its last thread holds its lock for a little longer.
+    ! kxl host-status | grep -qE "^hv +$1"
+}
 nothing_left() {
     local leaf
     for leaf in hv.pid dom0.pid kxenstored.pid hv.sock dom0.sock \
@@ -59,6 +62,7 @@ kill -KILL "${pids[@]}"
 for pid in "${pids[@]}"; do
     wait_for 10 ended "$pid" || broken "SIGKILL does not kill"
 done
+wait_for 20 hv_gone "${pids[3]}" || broken "a killed hv still runs"
 expect 1 'it was killed' kxl host-status
 expect 1 'no host' kxl list
 expect 0 'no host' kxl host-stop
