@@ -35,8 +35,10 @@ end 0
 END
 log=$KXEN_TEST_TMP/log
 python3 "$KXEN_TOP/tests/linux/session.py" "$KXEN_TEST_TMP/script" \
-    "$BIN/kxl" run "$cfg" >"$log"
+    "$BIN/kxl" run "$cfg" >"$log.raw"
 rc=$?
+# A terminal's sequences, as bash writes one before each command's output.
+sed 's/\x1b\[[?0-9;]*[a-zA-Z]//g; s/\r//g' "$log.raw" >"$log"
 cat "$log"
 [ $rc = 0 ] || fail "the session did not go as it should"
 grep -q '^complaints 0' "$log" || fail "the kernel complained"
