@@ -19,8 +19,7 @@ struct build {
     uint32_t domid;
     const struct domain_config *cfg;
     struct image_error *err;
-    struct image kernel, ramdisk;
-    struct elf_kernel elf;
+    struct builder_images im;
     char *cmdline;
     struct builder_input in;
     struct builder_layout layout;
@@ -56,13 +55,13 @@ static int join_cmdline(struct build *b, const char *extra)
 
 static int load_images(struct build *b)
 {
-    int rc =
-        image_load_kernel(b->cfg->kernel, IMAGE_MAX_BYTES, &b->kernel, b->err);
+    int rc = image_load_kernel(b->cfg->kernel, IMAGE_MAX_BYTES, &b->im.kernel,
+                               b->err);
 
     if (!rc)
-        rc = elf_parse(&b->kernel, &b->elf, b->err);
+        rc = elf_parse(&b->im.kernel, &b->im.elf, b->err);
     if (!rc && b->cfg->ramdisk)
-        rc = image_load_raw(b->cfg->ramdisk, IMAGE_MAX_BYTES, &b->ramdisk,
+        rc = image_load_raw(b->cfg->ramdisk, IMAGE_MAX_BYTES, &b->im.ramdisk,
                             b->err);
     return rc;
 }
@@ -72,14 +71,14 @@ static int prepare(struct build *b, const char *extra)
 {
     int rc = join_cmdline(b, extra);
 
-    if (!rc)
+    if (!rc && !b->im.kernel.data)
         rc = load_images(b);
     if (rc)
         return rc;
     b->in = (struct builder_input){
-        .kernel = &b->kernel,
-        .elf = &b->elf,
-        .ramdisk = b->cfg->ramdisk ? &b->ramdisk : NULL,
+        .kernel = &b->im.kernel,
+        .elf = &b->im.elf,
+        .ramdisk = b->cfg->ramdisk ? &b->im.ramdisk : NULL,
         .cmdline = b->cmdline,
         .nr_pages = b->cfg->memory_mib * MIB_PAGES,
     };
@@ -91,15 +90,25 @@ static void cleanup(struct build *b)
     if (b->mem)
         munmap(b->mem, b->mem_frames << PAGE_SHIFT);
     free(b->cmdline);
-    image_free(&b->ramdisk);
-    image_free(&b->kernel);
+    builder_images_free(&b->im);
 }
 
-int builder_check(const struct domain_config *cfg, struct image_error *err)
+void builder_images_free(struct builder_images *images)
+{
+    image_free(&images->ramdisk);
+    image_free(&images->kernel);
+}
+
+int builder_check(const struct domain_config *cfg,
+                  struct builder_images *images, struct image_error *err)
 {
     struct build b = {.cfg = cfg, .err = err};
     int rc = prepare(&b, NULL);
 
+    if (!rc && images) {
+        *images = b.im;
+        b.im = (struct builder_images){0};
+    }
     cleanup(&b);
     return rc;
 }
@@ -190,9 +199,10 @@ static int seed_grants(struct build *b)
 /* After the kernel is written, which may hold something in this page. */
 static int init_hypercall_page(struct build *b)
 {
-    uint64_t pfn = (b->elf.hypercall_page - b->elf.virt_base) >> PAGE_SHIFT;
+    uint64_t pfn =
+        (b->im.elf.hypercall_page - b->im.elf.virt_base) >> PAGE_SHIFT;
 
-    if (b->elf.hypercall_page == ELF_ADDR_UNSET)
+    if (b->im.elf.hypercall_page == ELF_ADDR_UNSET)
         return 0;
     int rc = kxctrl_domain_hypercall_init(b->k, b->domid, b->gfns[pfn]);
 
@@ -234,12 +244,19 @@ static int build_in_hv(struct build *b)
 
 int builder_build(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
                   const xen_pfn_t *gfns, const char *extra_cmdline,
-                  struct builder_result *out, struct image_error *err)
+                  struct builder_images *images, struct builder_result *out,
+                  struct image_error *err)
 {
-    struct build b = {
-        .k = k, .domid = domid, .cfg = cfg, .gfns = gfns, .err = err};
-    int rc = prepare(&b, extra_cmdline);
+    struct build b = {.k = k,
+                      .domid = domid,
+                      .cfg = cfg,
+                      .gfns = gfns,
+                      .im = *images,
+                      .err = err};
+    int rc;
 
+    *images = (struct builder_images){0};
+    rc = prepare(&b, extra_cmdline);
     if (!rc)
         rc = build_in_hv(&b);
     if (!rc)

@@ -98,22 +98,34 @@ struct builder_result {
 int builder_populate(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
                      xen_pfn_t **gfns, uint64_t *nr, struct image_error *err);
 
+/* A kernel and ramdisk, read and unpacked, which takes a while. */
+struct builder_images {
+    struct image kernel, ramdisk;
+    struct elf_kernel elf;
+};
+
+void builder_images_free(struct builder_images *images);
+
 /*
  * Builds cfg's kernel into domain domid, fresh from builder_populate(), which
  * gave gfns: loads everything, seeds grants 0 and 1, opens the store and
  * console ports towards domain 0 and sets vCPU 0 online.  The domain stays
  * paused.  extra_cmdline (may be NULL) is appended to the configuration's
- * command line with a space.  0, or -Exxx with *err filled; the caller then
+ * command line with a space.  images are builder_check()'s, or zeros, then they
+ * are read; zeros afterwards.  0, or -Exxx with *err filled; the caller then
  * destroys the domain.
  */
 int builder_build(kxctrl *k, uint32_t domid, const struct domain_config *cfg,
                   const xen_pfn_t *gfns, const char *extra_cmdline,
-                  struct builder_result *out, struct image_error *err);
+                  struct builder_images *images, struct builder_result *out,
+                  struct image_error *err);
 
 /*
  * Whether the kernel and ramdisk can be read and are fit to boot in the
- * memory given, without touching hv: to refuse before a domain is made.
+ * memory given, without touching hv: to refuse before a domain is made.  If
+ * so, they are left in *images (may be NULL) for builder_build().
  */
-int builder_check(const struct domain_config *cfg, struct image_error *err);
+int builder_check(const struct domain_config *cfg,
+                  struct builder_images *images, struct image_error *err);
 
 #endif

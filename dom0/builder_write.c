@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a laid out domain into its memory. */
 #include "dom0/builder.h"
+#include "dom0/ahead.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,11 +54,24 @@ static void put(const struct writer *w, uint64_t at, const void *from,
     }
 }
 
+/* The frames of pseudo-physical memory, where one comes behind the other. */
+static void frames_ahead(const struct writer *w, uint64_t at, size_t len)
+{
+    uint64_t first = at >> PAGE_SHIFT, last;
+
+    if (!len)
+        return;
+    last = (at + len - 1) >> PAGE_SHIFT;
+    if (to_mfn(w->p2m, last) - to_mfn(w->p2m, first) == last - first)
+        pages_ahead(page(w, first), len);
+}
+
 static void write_kernel(const struct writer *w, const struct builder_input *in)
 {
     for (unsigned i = 0; i < in->elf->nr_segments; i++) {
         const struct elf_segment *s = &in->elf->segments[i];
 
+        frames_ahead(w, s->vaddr - w->l->virt_base, s->filesz);
         put(w, s->vaddr - w->l->virt_base, in->kernel->data + s->offset,
             s->filesz);
     }
@@ -204,9 +218,11 @@ int builder_write(const struct builder_input *in,
     if (rc)
         return rc;
     write_kernel(&w, in);
-    if (layout->ramdisk.nr)
+    if (layout->ramdisk.nr) {
+        frames_ahead(&w, layout->ramdisk.pfn << PAGE_SHIFT, in->ramdisk->len);
         put(&w, layout->ramdisk.pfn << PAGE_SHIFT, in->ramdisk->data,
             in->ramdisk->len);
+    }
     write_p2m(&w, in->nr_pages);
     memset(page(&w, layout->store.pfn), 0, PAGE_BYTES);
     memset(page(&w, layout->console.pfn), 0, PAGE_BYTES);

@@ -181,7 +181,8 @@ static int check_names(struct dom0 *d0, const struct domain_config *cfg,
     return 0;
 }
 
-int create_check(struct dom0 *d0, struct domain_config *cfg, struct why *why)
+int create_check(struct dom0 *d0, struct domain_config *cfg,
+                 struct builder_images *images, struct why *why)
 {
     struct image_error err = {{0}};
     size_t i;
@@ -189,11 +190,15 @@ int create_check(struct dom0 *d0, struct domain_config *cfg, struct why *why)
 
     if (rc)
         return rc;
-    rc = builder_check(cfg, &err);
+    rc = builder_check(cfg, images, &err);
     if (rc)
         return why_set(why, rc, NULL, "%s", err.text);
     rc = check_shared(d0, cfg, why);
     for (i = 0; !rc && i < cfg->nr_disks; i++)
         rc = check_disk(cfg, i, why);
-    return rc ? rc : check_trapped(cfg, why);
+    if (!rc)
+        rc = check_trapped(cfg, why);
+    if (rc)
+        builder_images_free(images);
+    return rc;
 }

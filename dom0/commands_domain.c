@@ -92,7 +92,7 @@ static bool could_start(struct dom *dom, struct request *req, uint64_t kib)
     struct image_error err = {{0}};
 
     cfg.memory_mib = kib >> 10;
-    if (builder_check(&cfg, &err) != -ENOMEM)
+    if (builder_check(&cfg, NULL, &err) != -ENOMEM)
         return true; /* or its kernel is gone: that is another matter */
     request_fail(req, NULL, "with so little it could not start again: %s",
                  err.text);

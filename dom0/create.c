@@ -122,7 +122,8 @@ static int pin_vcpus(struct dom *dom, struct why *why)
               : 0;
 }
 
-static int build(struct dom *dom, struct builder_result *built, struct why *why)
+static int build(struct dom *dom, struct builder_images *images,
+                 struct builder_result *built, struct why *why)
 {
     struct image_error err = {{0}};
     char extra[CMDLINE_EXTRA];
@@ -146,7 +147,7 @@ static int build(struct dom *dom, struct builder_result *built, struct why *why)
     rc = trapped_add_all(dom, extra, sizeof(extra), why);
     if (!rc) {
         rc = builder_build(dom->d0->hv, dom->domid, dom->cfg, gfns,
-                           extra[0] ? extra : NULL, built, &err);
+                           extra[0] ? extra : NULL, images, built, &err);
         if (rc)
             why_set(why, rc, NULL, "%s", err.text);
     }
@@ -337,8 +338,8 @@ static void create_ready(struct dom *dom)
     dom->creator = NULL;
 }
 
-/* From here on dom is linked, or gone. */
-static void create_build(struct dom *dom)
+/* From here on dom is linked, or gone; so are the images. */
+static void create_build(struct dom *dom, struct builder_images *images)
 {
     struct builder_result built = {0};
     int rc;
@@ -349,8 +350,9 @@ static void create_build(struct dom *dom)
         dom0_info("building domain \"%s\" (%u)", dom->cfg->name, dom->domid);
         if (dom->creator)
             request_progress(dom->creator, "building domain %u", dom->domid);
-        rc = build(dom, &built, &dom->failed);
+        rc = build(dom, images, &built, &dom->failed);
     }
+    builder_images_free(images);
     if (!rc)
         rc = publish(dom, &built, &dom->failed);
     if (rc)
@@ -362,10 +364,11 @@ static void create_build(struct dom *dom)
 void dom_create(struct dom0 *d0, struct domain_config *cfg, bool paused,
                 struct request *req)
 {
+    struct builder_images images = {0};
     struct why why = {{0}, {0}};
     struct dom *dom;
 
-    if (create_check(d0, cfg, &why)) {
+    if (create_check(d0, cfg, &images, &why)) {
         request_fail(req, why.hint, "%s", why.text);
         domain_config_free(cfg);
         return;
@@ -373,12 +376,13 @@ void dom_create(struct dom0 *d0, struct domain_config *cfg, bool paused,
     dom = dom_new(d0, cfg);
     if (!dom) {
         request_fail(req, NULL, "out of memory");
+        builder_images_free(&images);
         domain_config_free(cfg);
         return;
     }
     dom->creator = req;
     dom->start_paused = paused;
-    create_build(dom);
+    create_build(dom, &images);
 }
 
 static void tell_restart(struct dom *dom)
@@ -394,6 +398,7 @@ void dom_restart(struct dom0 *d0, struct domain_config *cfg,
                  const struct waiters *enders)
 {
     struct dom *dom = dom_new(d0, cfg);
+    struct builder_images images = {0};
 
     if (!dom) {
         dom0_error("domain \"%s\": out of memory, not restarted", cfg->name);
@@ -403,10 +408,10 @@ void dom_restart(struct dom0 *d0, struct domain_config *cfg,
     dom->enders = *enders;
     dom->restart = true; /* in the record: survives our death meanwhile */
     tell_restart(dom);
-    if (create_check(d0, cfg, &dom->failed)) {
+    if (create_check(d0, cfg, &images, &dom->failed)) {
         dom_link(dom);
         create_failed(dom);
     } else {
-        create_build(dom);
+        create_build(dom, &images);
     }
 }

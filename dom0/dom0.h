@@ -172,8 +172,12 @@ int config_resolve_paths(struct domain_config *cfg, const char *cwd,
 
 /* ---- check.c ---- */
 
-/* Refuses what cannot work, before anything is made. 0 or -Exxx with why. */
-int create_check(struct dom0 *d0, struct domain_config *cfg, struct why *why);
+/*
+ * Refuses what cannot work, before anything is made. 0, with the images that it
+ * has read for the build, or -Exxx with why.
+ */
+int create_check(struct dom0 *d0, struct domain_config *cfg,
+                 struct builder_images *images, struct why *why);
 
 /* ---- trapped.c ---- */
 

@@ -4,6 +4,7 @@
  * 32-bit length and as many bytes, each unpacking to at most 8 MiB.  By
  * liblz4.
  */
+#include "dom0/ahead.h"
 #include "dom0/image_unpack.h"
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ static int decode_block(const uint8_t *p, size_t len, struct image_bytes *out,
     if (rc)
         return image_unpack_failed(rc, why, why_size, in->max);
     n = out->size - out->len < BLOCK_MAX ? out->size - out->len : BLOCK_MAX;
+    pages_ahead(out->data + out->len, n);
     n = LZ4_decompress_safe((const char *)p, (char *)out->data + out->len, len,
                             n);
     if (n < 0)
