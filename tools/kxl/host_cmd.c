@@ -63,7 +63,7 @@ static const struct kxl_command start_command = {
 };
 KXL_COMMAND(start_command);
 
-static int domains_running(void)
+int host_domains(void)
 {
     struct client *c = client_try();
     json_t *reply = NULL, *dom;
@@ -102,7 +102,7 @@ static int stop_run(const struct kxl_command *self, int argc, char **argv)
             return kxl_usage(self);
         force = true;
     }
-    nr = domains_running();
+    nr = host_domains();
     if (nr && !force) {
         kxl_error("kxl shutdown -aw ends them gently, host-stop -f at once",
                   "%d domain%s still running", nr, nr == 1 ? " is" : "s are");

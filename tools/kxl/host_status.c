@@ -7,22 +7,6 @@
 
 #include "hv/client/kxen.h"
 
-static long long count_domains(void)
-{
-    struct client *c = client_try();
-    json_t *reply = NULL, *dom;
-    long long nr = 0;
-    size_t i;
-
-    if (c)
-        reply = client_call(c, client_request("list", NULL), NULL, NULL);
-    json_array_foreach (json_object_get(reply, "domains"), i, dom)
-        nr += kxl_int(dom, "domid") != 0;
-    json_decref(reply);
-    client_close(c);
-    return nr;
-}
-
 static void print_daemon(const struct host_daemon *d)
 {
     if (d->pid)
@@ -45,7 +29,7 @@ static void print_text(const struct host_daemon *info, bool dom0)
     for (int i = 0; i < HOST_DAEMONS; i++)
         print_daemon(&info[i]);
     if (dom0)
-        printf("%-14s %lld\n", "domains", count_domains());
+        printf("%-14s %d\n", "domains", host_domains());
 }
 
 static void print_json(const struct host_daemon *info, bool dom0)
@@ -59,7 +43,7 @@ static void print_json(const struct host_daemon *info, bool dom0)
     kxl_print_json(
         json_pack("{s:s,s:i,s:o,s:o}", "run_dir", kxen_run_dir(), "supervisor",
                   host_supervisor(), "daemons", all, "domains",
-                  dom0 ? json_integer(count_domains()) : json_null()));
+                  dom0 ? json_integer(host_domains()) : json_null()));
 }
 
 static int status_run(const struct kxl_command *self, int argc, char **argv)

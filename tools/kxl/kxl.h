@@ -121,6 +121,8 @@ int host_supervise(const char *run_dir, bool private, int ready_fd);
 int host_start(void);
 /* Is a supervisor there?  Its process id, or 0. */
 int host_supervisor(void);
+/* How many domains run, but for domain 0; 0 also where no dom0 answers. */
+int host_domains(void);
 
 #define HOST_DAEMONS 3
 
